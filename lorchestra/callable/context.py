@@ -1,0 +1,50 @@
+"""What a callable is given beside its params."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lorchestra.clock import Clock
+from lorchestra.items import Item
+
+
+class CallableLog(Protocol):
+    """A log of events and numbers. Strings are data here, so there is no way to pass one."""
+
+    def info(self, event: str, **counts: int | float | bool) -> None: ...
+
+    def warning(self, event: str, **counts: int | float | bool) -> None: ...
+
+
+class CancelToken(Protocol):
+    """Asked now and then by long work; yielding an item or pulling one asks as well."""
+
+    def check(self) -> None:
+        """Raise when the step should stop: it was cancelled, or nobody waits for it any more."""
+
+    def progress(self) -> None:
+        """Say that work goes on, so that `timeout_s` starts anew; and check."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A file the callable declared: a schema, a transform, a measure, a template."""
+
+    content: bytes
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallableContext:
+    run_id: str
+    step_id: str
+    namespace: str
+    clock: Clock
+    log: CallableLog
+    token: CancelToken
+    items: Iterator[Item] = field(default_factory=lambda: iter(()))
+    """The step's input: the items of an earlier step, or what `read:` reads through storacle."""
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+    workers: int = 1

@@ -1,0 +1,39 @@
+"""A job compiled for one run: @ctx and @payload resolved, conditions decided; only @run references remain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lorchestra.json_value import FrozenObject
+from lorchestra.schemas.job_def import Concurrency, IdempotencyConfig, OnError, RetryPolicy
+from lorchestra.schemas.op import Op
+from lorchestra.schemas.value import Value
+
+
+class JobStepInstance(Value):
+    step_id: str
+    op: Op
+    params: FrozenObject
+    """What the step is asked to do, with values: private."""
+    template: FrozenObject
+    """The same as the author wrote it, with references in place of values: safe to record."""
+    phase_id: str | None = None
+    timeout_s: float
+    total_timeout_s: float | None = None
+    continue_on_error: bool = False
+    on_error: OnError = OnError.QUARANTINE
+    retry: RetryPolicy | None = None
+    workers: int = 1
+    idempotency: IdempotencyConfig = IdempotencyConfig()
+    semantic_key: str | None = None
+    compiled_skip: bool = False
+
+
+class JobInstance(Value):
+    job_id: str
+    job_version: str
+    job_def_sha256: str
+    compiled_at: datetime
+    steps: tuple[JobStepInstance, ...]
+    concurrency: Concurrency = Concurrency.QUEUE
+    tags: tuple[str, ...] = ()

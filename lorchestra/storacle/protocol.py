@@ -1,0 +1,67 @@
+"""What lorchestra asks of storacle, whoever answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lorchestra.errors import PermanentError
+from lorchestra.json_value import JSONObject
+from lorchestra.schemas import StoraclePlan
+
+META_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcMeta:
+    """Who asks, for which run, in which namespace; `token` fences off whoever was replaced."""
+
+    job_id: str
+    run_id: str
+    step_id: str
+    correlation_id: str
+    ts: str
+    namespace: str = "prod"
+    token: int | None = None
+    caller: str = "lorchestra"
+    schema_version: str = META_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpResult:
+    """What became of one op: `applied` now, or `already` (recognised as a resend). Counts as the method documents."""
+
+    op_id: str
+    method: str
+    status: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class PlanRefused(PermanentError):
+    """An op was refused; what came before it in the plan stays applied, nothing of it or after it is."""
+
+    def __init__(self, *, op_id: str, method: str, reason: str, applied: tuple[OpResult, ...]) -> None:
+        super().__init__(
+            f"storacle refused op '{op_id}' ({method}): {reason}; {len(applied)} ops before it stay applied"
+        )
+        self.op_id = op_id
+        self.method = method
+        self.reason = reason
+        self.applied = applied
+
+
+class StoracleClient(Protocol):
+    """Raises TransientError or PermanentError, by the table of JSON-RPC error codes; PlanRefused for a refused op."""
+
+    def open_run(self, meta: RpcMeta) -> int:
+        """Claim the run in its namespace. The token returned makes every earlier token of the run worthless."""
+
+    def execute_plan(self, plan: StoraclePlan, meta: RpcMeta) -> tuple[OpResult, ...]:
+        """Apply the ops in order, atomic groups as one; the same plan again has no second effect."""
+
+    def query(self, read: JSONObject, meta: RpcMeta) -> Iterator[Mapping[str, Any]]:
+        """The rows a declarative read asks for, a page at a time."""
