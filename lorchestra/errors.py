@@ -7,6 +7,8 @@
         JobNotFoundError     no definition has this id (or this version)
         JobValidationError   a definition file with mistakes
         PlanError            items that cannot become a plan as the definition asks
+        UnknownCallable      no callable has this name
+        BrokenCallable       a callable that cannot be imported, or has not the shape of one
       ConfigurationError     the operator: settings, profiles, secrets, missing clients
       TransientError         raised by callables and clients: worth another try
         StepTimeout          no progress for timeout_s
@@ -16,7 +18,7 @@
       StoreError             the run store
         RunNotFound          no run has this id
         JobBusy              another run of the job is active
-        StaleAttempt         the run was resumed elsewhere; this attempt may write no more
+        StaleAttempt         the attempt has ended, or the run was resumed elsewhere; it may write no more
 
 Messages are shown, logged and recorded whole, so they never hold a value of a payload, an item or a secret.
 """
@@ -113,6 +115,25 @@ class JobNotFoundError(DefinitionError):
         self.version = version
 
 
+class UnknownCallable(DefinitionError):
+    def __init__(self, name: str, *, known: Iterable[str] = ()) -> None:
+        known = sorted(known)
+        super().__init__(
+            Problem(
+                found=f"no callable is named '{name}'",
+                expected=f"known: {', '.join(known)}" if known else "no callables are known",
+                hint=did_you_mean(name, known),
+            )
+        )
+        self.name = name
+
+
+class BrokenCallable(DefinitionError):
+    def __init__(self, name: str, *, found: str, expected: str) -> None:
+        super().__init__(Problem(found=f"callable '{name}' {found}", expected=expected))
+        self.name = name
+
+
 class ConfigurationError(LorchestraError):
     """Settings, profiles, secrets and missing clients: what the operator can mend."""
 
@@ -178,6 +199,6 @@ class JobBusy(StoreError):
 
 class StaleAttempt(StoreError):
     def __init__(self, *, run_id: str, attempt_n: int) -> None:
-        super().__init__(f"attempt {attempt_n} of run {run_id} has been replaced; it may write no more")
+        super().__init__(f"attempt {attempt_n} of run {run_id} has ended or was replaced; it may write no more")
         self.run_id = run_id
         self.attempt_n = attempt_n

@@ -6,7 +6,7 @@ Progress, quarantine and cursors ride with the data, so that each lands together
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -143,9 +143,3 @@ class Tally:
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
-
-
-def tallied(items: Iterable[Item], tally: Tally) -> Iterator[Item]:
-    for item in items:
-        tally.add(item, encode(item))
-        yield item

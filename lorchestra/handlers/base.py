@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from lorchestra.callable.context import CancelToken
 from lorchestra.json_value import JSONObject
-from lorchestra.schemas import JobStepInstance
+from lorchestra.result import ExecutionResult
+from lorchestra.schemas import Envelope, JobInstance, JobStepInstance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRun:
+    result: ExecutionResult
+    outputs: Mapping[str, JSONObject]
+    """The outputs of the child's steps: private."""
+
+
+RunChild: TypeAlias = Callable[[JobInstance, Envelope], ChildRun]
+"""Runs a job as the child of the step that asks, or takes up the child that an earlier try of the step started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,10 +28,11 @@ class StepRequest:
     """One step, ready to be carried out: every reference resolved."""
 
     run_id: str
-    namespace: str
+    smoke_namespace: str | None
     step: JobStepInstance
     params: JSONObject
     token: CancelToken
+    run_child: RunChild
     lineage: tuple[str, ...] = ()
     """The ids of the jobs this run stands under, outermost first, its own last."""
 
@@ -30,6 +43,7 @@ class StepAnswer:
 
     output: JSONObject
     counts: Mapping[str, int] = field(default_factory=dict)
+    digest: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     partial: bool = False
     """Done, but something was set aside on the way: the run ends partial."""

@@ -10,6 +10,10 @@ from lorchestra.schemas.value import Value
 PRODUCTION = "prod"
 
 
+def namespace_of(smoke_namespace: str | None) -> str:
+    return f"smoke_{smoke_namespace}" if smoke_namespace else PRODUCTION
+
+
 class Envelope(Value):
     job_id: str = Field(min_length=1)
     ctx: FrozenObject = Field(default_factory=empty)
@@ -21,7 +25,7 @@ class Envelope(Value):
 
     @property
     def namespace(self) -> str:
-        return f"smoke_{self.smoke_namespace}" if self.smoke_namespace else PRODUCTION
+        return namespace_of(self.smoke_namespace)
 
 
 class EnvelopeRecord(Value):
@@ -32,3 +36,5 @@ class EnvelopeRecord(Value):
     smoke_namespace: str | None = None
     ctx_digest: str
     payload_digest: str
+    has_values: bool = False
+    """Whether ctx or payload held anything: then a resume needs the private values."""

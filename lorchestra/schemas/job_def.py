@@ -49,44 +49,64 @@ class IdempotencyConfig(Value):
     step and the value of `semantic_key_ref`, in whatever run. `explicit`: that value alone.
     """
 
-    scope: IdempotencyScope = IdempotencyScope.RUN
+    scope: IdempotencyScope = Field(default=IdempotencyScope.RUN, description="`run`, `semantic` or `explicit`.")
     semantic_key_ref: str | None = Field(default=None, description="A @payload or @ctx reference to the key.")
-    include_payload_hash: bool = False
+    include_payload_hash: bool = Field(default=False, description="Whether another payload gives another key.")
 
 
 class RetryPolicy(Value):
     """How often, and after what pause, a transient error is tried again."""
 
-    max_retries: int = Field(default=0, ge=0, le=100)
-    initial_delay_seconds: float = Field(default=1.0, ge=0, le=86_400, allow_inf_nan=False)
-    backoff_multiplier: float = Field(default=2.0, ge=1, le=100, allow_inf_nan=False)
-    max_delay_seconds: float = Field(default=300.0, ge=0, le=86_400, allow_inf_nan=False)
-    jitter: bool = True
+    max_retries: int = Field(default=0, ge=0, le=100, description="Tries after the first one.")
+    initial_delay_seconds: float = Field(
+        default=1.0, ge=0, le=86_400, allow_inf_nan=False, description="The pause before the second try."
+    )
+    backoff_multiplier: float = Field(
+        default=2.0, ge=1, le=100, allow_inf_nan=False, description="Each pause is this many times the one before."
+    )
+    max_delay_seconds: float = Field(
+        default=300.0, ge=0, le=86_400, allow_inf_nan=False, description="No pause is longer, unless the peer asks."
+    )
+    jitter: bool = Field(default=True, description="Whether pauses vary at random, so that many do not try at once.")
 
 
 class StepDef(Value):
-    step_id: StepId
-    op: Op
-    params: FrozenObject = Field(default_factory=json_value.empty)
-    phase_id: str | None = None
-    if_: str | bool | None = Field(default=None, alias="if", description="A condition on @ctx and @payload.")
+    step_id: StepId = Field(description="Later steps refer to this one by it: `@run.<step_id>.<path>`.")
+    op: Op = Field(
+        description="What is done: `call` a callable, `plan.build` from items, `storacle.submit` a plan, "
+        "`compute.llm` a prompt, `job.run` another job."
+    )
+    params: FrozenObject = Field(
+        default_factory=json_value.empty,
+        description="What the op is told. Text that is a whole reference (`@ctx.<path>`, `@payload.<path>`, "
+        "`@run.<step_id>.<path>`) stands for a value; `@@` begins text with an @.",
+    )
+    phase_id: str | None = Field(default=None, description="A name that groups steps for the reader.")
+    if_: str | bool | None = Field(
+        default=None, alias="if", description="A condition on @ctx and @payload; when it is false, the step is skipped."
+    )
     timeout_s: Seconds = Field(default=300.0, description="How long the step may go without progress.")
     total_timeout_s: Seconds | None = Field(default=None, description="How long the step may take in all.")
-    continue_on_error: bool = False
-    on_error: OnError = OnError.QUARANTINE
-    retry: RetryPolicy | None = None
-    workers: int = Field(default=1, ge=1, le=64)
+    continue_on_error: bool = Field(default=False, description="Whether the steps after it run when it fails.")
+    on_error: OnError = Field(
+        default=OnError.QUARANTINE,
+        description="What becomes of a record that cannot be processed: `quarantine` keeps it aside, `fail` stops.",
+    )
+    retry: RetryPolicy | None = Field(default=None, description="For this step, in place of the job's.")
+    workers: int = Field(default=1, ge=1, le=64, description="How many may work on the step's items at a time.")
     idempotency: IdempotencyConfig = IdempotencyConfig()
 
 
 class JobDef(Value):
-    job_id: JobId
-    version: Version
-    steps: Annotated[tuple[StepDef, ...], Field(min_length=1)]
-    description: str | None = None
-    tags: tuple[str, ...] = ()
-    retry: RetryPolicy | None = None
-    concurrency: Concurrency = Concurrency.QUEUE
+    job_id: JobId = Field(description="The name of this file, without `.yaml` (and without `@<version>`).")
+    version: Version = Field(description="The job's own, `'2.<minor>'`, in quotes; 2 is the format of definitions.")
+    steps: Annotated[tuple[StepDef, ...], Field(min_length=1)] = Field(description="Done in this order.")
+    description: str | None = Field(default=None, description="What the job is for, in a sentence.")
+    tags: tuple[str, ...] = Field(default=(), description="Words to find the job by.")
+    retry: RetryPolicy | None = Field(default=None, description="For every step that has none of its own.")
+    concurrency: Concurrency = Field(
+        default=Concurrency.QUEUE, description="What becomes of a run while the same job is running in its namespace."
+    )
 
     @field_validator("version")
     @classmethod

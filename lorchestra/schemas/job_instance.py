@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lorchestra.json_value import FrozenObject
-from lorchestra.schemas.job_def import Concurrency, IdempotencyConfig, OnError, RetryPolicy
+from pydantic import Field
+
+from lorchestra.json_value import FrozenObject, canonical_bytes
+from lorchestra.schemas.job_def import Concurrency, IdempotencyConfig, JobDef, OnError, RetryPolicy
 from lorchestra.schemas.op import Op
 from lorchestra.schemas.value import Value
 
@@ -37,3 +39,9 @@ class JobInstance(Value):
     steps: tuple[JobStepInstance, ...]
     concurrency: Concurrency = Concurrency.QUEUE
     tags: tuple[str, ...] = ()
+    definition: JobDef | None = Field(default=None, exclude=True, repr=False)
+    """What it was compiled from; a run keeps it. It is no part of the instance's own form."""
+
+    def to_json_bytes(self) -> bytes:
+        """Canonical: instances that are equal give the same bytes."""
+        return canonical_bytes(self.model_dump(mode="json"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from lorchestra.errors import PermanentError
 from lorchestra.json_value import JSONObject
 from lorchestra.schemas import StoraclePlan
+from lorchestra.storacle.error_codes import ErrorCode
 
 META_VERSION = "1.0"
 
@@ -31,27 +33,49 @@ class RpcMeta:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+class OpStatus(StrEnum):
+    APPLIED = "applied"
+    ALREADY = "already"
+    """Recognised as a resend: it was applied earlier, and had no effect now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpResult:
-    """What became of one op: `applied` now, or `already` (recognised as a resend). Counts as the method documents."""
+    """What became of one op. Counts as its method documents; those of an earlier time when it was `already` applied."""
 
     op_id: str
     method: str
-    status: str
+    status: OpStatus
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class PlanRefused(PermanentError):
-    """An op was refused; what came before it in the plan stays applied, nothing of it or after it is."""
+    """An op was refused; what came before it in the plan stays applied, nothing of it or after it is.
 
-    def __init__(self, *, op_id: str, method: str, reason: str, applied: tuple[OpResult, ...]) -> None:
-        super().__init__(
-            f"storacle refused op '{op_id}' ({method}): {reason}; {len(applied)} ops before it stay applied"
+    When the op stands in an atomic group, nothing of its group is applied.
+    """
+
+    def __init__(
+        self,
+        *,
+        op_id: str,
+        method: str,
+        reason: str,
+        applied: tuple[OpResult, ...],
+        code: int = ErrorCode.REFUSED,
+    ) -> None:
+        count = len(applied)
+        stays = (
+            f"; {count} {'op' if count == 1 else 'ops'} before it {'stays' if count == 1 else 'stay'} applied"
+            if count
+            else ""
         )
+        super().__init__(f"storacle refused op '{op_id}' ({method}): {reason}{stays}")
         self.op_id = op_id
         self.method = method
         self.reason = reason
         self.applied = applied
+        self.code = code
 
 
 class StoracleClient(Protocol):

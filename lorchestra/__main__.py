@@ -1,0 +1,3 @@
+from lorchestra.cli import main
+
+main()

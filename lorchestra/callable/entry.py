@@ -1,0 +1,156 @@
+"""A callable that is known, and the same once it is loaded."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lorchestra.callable.result import CallableResult
+from lorchestra.errors import BrokenCallable
+
+if TYPE_CHECKING:
+    from lorchestra.callable.context import CallableContext  # it needs the item types, which are slow to import
+
+Params: TypeAlias = Mapping[str, Any]
+
+_SHAPE = "a callable is a module with `execute(params)` or `execute(params, context)`, or such a function"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedCallable:
+    name: str
+    takes_context: bool
+    _execute: Callable[..., object]
+    _reads: Callable[[Params], Mapping[str, Any] | None] | None = None
+    _resources: Callable[[Params], Mapping[str, str]] | None = None
+
+    def execute(self, params: Params, context: CallableContext) -> CallableResult:
+        """Run it; the context is left out where the function takes params alone. What it raises is its own."""
+        value = self._execute(params, context) if self.takes_context else self._execute(params)
+        return CallableResult.of(value)
+
+    def reads(self, params: Params) -> Mapping[str, Any] | None:
+        """What it asks the executor to read for it, when the step has no `read:` of its own."""
+        return self._reads(params) if self._reads else None
+
+    def resources(self, params: Params) -> Mapping[str, str]:
+        """The files it declares: name, and path below the project's content."""
+        return self._resources(params) if self._resources else {}
+
+
+class CallableEntry:
+    """Knows where a callable comes from and what code it is; imports it when it is first loaded.
+
+    `find` imports and returns the module or function, `hash_code` hashes the code without importing it, and `home`
+    is the file or folder the code is in, when there is one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        origin: str,
+        find: Callable[[], object],
+        hash_code: Callable[[], str],
+        home: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.origin = origin
+        self._find = find
+        self._hash_code = hash_code
+        self._home = home
+        self._loaded_hash: str | None = None
+        self._loaded: LoadedCallable | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def content_hash(self) -> str:
+        """The sha256 of the code: as it is now, or, once loaded, of what was loaded. Raises BrokenCallable."""
+        with self._lock:
+            return self._loaded_hash or self._hash()
+
+    def load(self) -> LoadedCallable:
+        """The callable, imported once. Raises BrokenCallable for what cannot be imported or has not the shape."""
+        with self._lock:
+            if self._loaded is None:
+                content_hash = self._hash()
+                self._loaded = _of_target(self.name, self._import())
+                self._loaded_hash = content_hash
+            return self._loaded
+
+    def _hash(self) -> str:
+        try:
+            return self._hash_code()
+        except OSError as error:
+            found = f"cannot be read ({type(error).__name__})"
+            raise BrokenCallable(self.name, found=found, expected="files that can be read") from error
+
+    def _import(self) -> object:
+        try:
+            return self._find()
+        except BrokenCallable:
+            raise
+        except (Exception, SystemExit) as error:
+            # The text of a foreign error may be anything, also a value; its type and place are enough to find it.
+            found = f"cannot be imported: {type(error).__name__} at {_place(error, self._home)}"
+            raise BrokenCallable(self.name, found=found, expected="a module that can be imported") from error
+
+
+def _of_target(name: str, target: object) -> LoadedCallable:
+    execute = getattr(target, "execute", None)
+    if execute is None and not inspect.ismodule(target):
+        execute = target
+    if inspect.isclass(target) or not callable(execute):
+        found = "has no `execute`" if inspect.ismodule(target) else f"is a {_kind(target)}"
+        raise BrokenCallable(name, found=found, expected=_SHAPE)
+    if inspect.iscoroutinefunction(execute):
+        raise BrokenCallable(name, found="is an async function", expected="a plain function")
+    return LoadedCallable(
+        name=name,
+        takes_context=_takes_context(name, execute),
+        _execute=execute,
+        _reads=_declaration(name, target, "reads"),
+        _resources=_declaration(name, target, "resources"),
+    )
+
+
+def _declaration(name: str, target: object, attribute: str) -> Callable[[Params], Any] | None:
+    function = getattr(target, attribute, None)
+    if function is None or callable(function):
+        return function
+    found = f"has a `{attribute}` that is a {type(function).__name__}"
+    raise BrokenCallable(name, found=found, expected=f"a function `{attribute}(params)`")
+
+
+def _takes_context(name: str, execute: Callable[..., object]) -> bool:
+    try:
+        parameters = list(inspect.signature(execute).parameters.values())
+    except ValueError:
+        # Some functions written in C do not say.
+        raise BrokenCallable(name, found="does not tell its parameters", expected=_SHAPE) from None
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p for p in positional if p.default is p.empty]
+    needs_keyword = any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if needs_keyword or len(required) > 2 or not (positional or takes_any):
+        raise BrokenCallable(name, found="takes other parameters", expected=_SHAPE)
+    # A second parameter with a default and another name is an option of the author's, not a place for the context.
+    return len(required) == 2 or (len(positional) > 1 and positional[1].name == "context")
+
+
+def _kind(target: object) -> str:
+    return "class" if inspect.isclass(target) else type(target).__name__
+
+
+def _place(error: BaseException, home: Path | None) -> str:
+    """The file and line an import failed at: the innermost line of the callable's own code, where there is one."""
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    own = [(file, line) for file, line in places if home and Path(file).is_relative_to(home)]
+    return "{}:{}".format(*own[-1]) if own else str(home or "its import")

@@ -1,0 +1,119 @@
+"""Assembles the commands, and turns how they end into an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lorchestra import __version__, errors
+from lorchestra.cli import callables, exec_, exit_codes, jobs, output, runs, schema
+from lorchestra.cli.state import Finished, State
+
+# Options of `lorchestra` itself that may as well stand behind the command; True where a value follows.
+GLOBAL_OPTIONS = {
+    "--profile": True,
+    "--log-format": True,
+    "--verbose": False,
+    "-v": False,
+    "--quiet": False,
+    "-q": False,
+    "--show-values": False,
+    "--debug": False,
+}
+
+app = typer.Typer(
+    name="lorchestra",
+    help="Run YAML jobs: compiled, recorded, and safe to kill at any moment.",
+    epilog="The options above may also stand behind the command.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(exec_.app, name="exec")
+app.command("run")(exec_.job)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(runs.app, name="runs")
+app.add_typer(callables.app, name="callables")
+app.command("schema")(schema.schema)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        output.line(f"lorchestra {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    profile: Annotated[str | None, typer.Option(help="The profile of lorchestra.yaml to use.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="'console' for people, 'json' for machines.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every event (level DEBUG).")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
+    show_values: Annotated[
+        bool, typer.Option("--show-values", help="Show the messages of callables' errors, on the console only.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error was raised.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = State(
+        profile=profile,
+        log_format=log_format,
+        log_level="DEBUG" if verbose else "WARNING" if quiet else None,
+        show_values=show_values,
+        debug=debug,
+    )
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out a command line; its exit code."""
+    arguments = global_options_first(arguments)
+    debug = "--debug" in arguments
+    try:
+        app(arguments, prog_name="lorchestra")
+    except Finished as finished:
+        return finished.code
+    except SystemExit as end:
+        # typer ends this way: 0 after help, 1 after an interrupt, 2 for a mistake in the options.
+        return {0: exit_codes.COMPLETED, 1: exit_codes.INTERRUPTED}.get(end.code, exit_codes.USAGE)
+    except errors.LorchestraError as error:
+        output.error(f"error: {error}")
+        if debug:
+            output.trace(error)
+        return exit_codes.of_error(error)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing more may be written, not even on the way out.
+        sys.stdout = None  # type: ignore[assignment]
+        return exit_codes.COMPLETED
+    except Exception as error:  # noqa: BLE001  (the edge of the process; the message may hold values)
+        output.error(f"error: a {type(error).__name__} that lorchestra did not expect; --debug shows where")
+        if debug:
+            output.trace(error)
+        return exit_codes.FAILED
+    return exit_codes.COMPLETED
+
+
+def global_options_first(arguments: list[str]) -> list[str]:
+    """The same command line with the options of `lorchestra` itself in front, wherever they stood."""
+    first: list[str] = []
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--":
+            return [*first, *rest, argument, *remaining]
+        name = argument.split("=", 1)[0]
+        if name not in GLOBAL_OPTIONS:
+            rest.append(argument)
+            continue
+        first.append(argument)
+        if GLOBAL_OPTIONS[name] and "=" not in argument:
+            first.extend(value for value in [next(remaining, None)] if value is not None)
+    return [*first, *rest]

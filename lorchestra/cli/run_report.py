@@ -1,0 +1,89 @@
+"""Running a job from the command line: signals, logging, and what is printed at the end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from lorchestra.cli import exit_codes, output
+from lorchestra.cli.state import State
+
+if TYPE_CHECKING:
+    from lorchestra.api import Options
+    from lorchestra.cancellation import Cancellation
+    from lorchestra.result import ExecutionResult
+
+_SIGNALS = {signal.SIGINT: exit_codes.INTERRUPTED, signal.SIGTERM: exit_codes.TERMINATED}
+
+
+class Live:
+    """A command that runs jobs: what it is told by signals, and the options that go with it."""
+
+    def __init__(self, options: Options, cancellation: Cancellation) -> None:
+        self.options = options
+        self._cancellation = cancellation
+
+    def exit_code(self, result: ExecutionResult) -> int:
+        if result.status == "cancelled" and self._cancellation.reason == "SIGTERM":
+            return exit_codes.TERMINATED
+        return exit_codes.BY_STATUS[result.status]
+
+
+@contextmanager
+def running(state: State, *, keep_values: bool = False) -> Iterator[Live]:
+    """SIGINT and SIGTERM ask the run to stop; a second one ends the process at once."""
+    # Imported here because `--help` must not pay for them.
+    from lorchestra import log
+    from lorchestra.cancellation import Cancellation
+
+    state.configure_logging()
+    cancellation = Cancellation()
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        cancellation.request(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, ask_to_stop) for number in _SIGNALS}
+    try:
+        yield Live(
+            {
+                "profile": state.profile,
+                "observer": log.LogObserver(),
+                "cancellation": cancellation,
+                "keep_values": keep_values,
+            },
+            cancellation,
+        )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def print_result(result: ExecutionResult, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json(result.to_dict())
+    elif result.preview is not None:
+        output.as_yaml(result.preview)
+    elif result.run_record is None:
+        output.line("skipped: another run of the job is active (concurrency: skip)")
+    else:
+        _print_run(result)
+
+
+def _print_run(result: ExecutionResult) -> None:
+    record = result.run_record
+    assert record is not None
+    took = output.lasted(record.started_at, record.completed_at)
+    output.line(f"{result.status}: {record.job_id} {record.job_version} in {took}, run {record.run_id}")
+    for outcome in record.step_outcomes:
+        output.line(
+            f"  {outcome.step_id:<24} {outcome.status.value:<10} {output.counted(outcome.counts.items())}".rstrip()
+        )
+    if result.error:
+        output.error(f"error: {result.error}")
+        output.error(f"details: lorchestra runs show {record.run_id}")
+    if result.status in ("failed", "cancelled"):
+        output.error(f"continue it with: lorchestra runs resume {record.run_id}")

@@ -1,0 +1,195 @@
+"""One attempt of a run: its segments in order, each recorded before it is done and after."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import count
+from typing import Any, TypeAlias
+
+from lorchestra import error_record, retry
+from lorchestra.errors import StepFailed, StepTimeout, TotalTimeout
+from lorchestra.handlers.base import ChildRun, StepAnswer
+from lorchestra.observer import Observer
+from lorchestra.ops import OPS, Flow, RunClaim, Services, StepContext
+from lorchestra.outcomes import Outcomes, Tries
+from lorchestra.preparation import Outputs, Preparation, Prepared, UpstreamFailed
+from lorchestra.run_identity import RunIdentity
+from lorchestra.run_store.protocol import RunStore
+from lorchestra.schemas import Envelope, ErrorRecord, JobInstance, Op, RunStatus, StepManifest, StepOutcome
+from lorchestra.segment_runner import Spills, run_segment
+from lorchestra.segments import Segment, plan_segments
+from lorchestra.supervisor import Limits, Scope, StepRaised, Supervisor
+
+RunChildOf: TypeAlias = Callable[[str, Callable[[], None], JobInstance, Envelope], ChildRun]
+"""Runs the child of a step: the step's id, what to call while the child makes progress, the job and its envelope."""
+
+
+class Execution:
+    def __init__(
+        self,
+        instance: JobInstance,
+        identity: RunIdentity,
+        *,
+        store: RunStore,
+        services: Services,
+        supervisor: Supervisor,
+        observer: Observer,
+        random: Callable[[], float],
+        run_child: RunChildOf,
+        earlier: Mapping[str, StepOutcome],
+    ) -> None:
+        self._steps = {step.step_id: step for step in instance.steps}
+        self._identity = identity
+        self._store = store
+        self._services = services
+        self._supervisor = supervisor
+        self._observer = observer
+        self._random = random
+        self._run_child = run_child
+        self._spills = Spills(store.private, identity.run_id)
+        self._claim = RunClaim(
+            job_id=identity.job_id, run_id=identity.run_id, namespace=identity.namespace, clock=services.clock
+        )
+        self.outcomes = Outcomes(identity, services.clock, earlier)
+        self.outputs = Outputs(instance, identity.run_id, store.private)
+        self._preparation = Preparation(
+            instance,
+            identity,
+            outcomes=self.outcomes,
+            outputs=self.outputs,
+            digester=services.digester,
+            clock=services.clock,
+        )
+        for step in instance.steps:
+            if step.compiled_skip:
+                self.outcomes.skip(step.step_id)
+        self._todo = deque(
+            segment
+            for segment in plan_segments(instance)
+            if not all(self.outcomes.is_completed(step_id) for step_id in segment.steps)
+        )
+        self.may_have_children = any(step.op is Op.JOB_RUN for step in instance.steps)
+        self._next = self._prepare()
+        self.failure: StepFailed | None = None
+        self.failure_record: ErrorRecord | None = None
+
+    @property
+    def first_manifests(self) -> tuple[StepManifest, ...]:
+        """To be recorded in one transaction with the start of the attempt."""
+        return self._next.manifests if self._next else ()
+
+    def proceed(self) -> None:
+        """Carry out what is left, to the end or to a failure.
+
+        Raises RunCancelled, and StoreError when the run cannot be recorded any more.
+        """
+        while self._next is not None:
+            self._settle(self._next)
+            self._next = None if self.failure else self._prepare()
+            if self._next is not None:
+                self._store.advance(
+                    self._identity.run_id,
+                    self._identity.attempt_n,
+                    outcomes=self.outcomes.take_unrecorded(),
+                    manifests=self._next.manifests,
+                )
+
+    def status(self) -> RunStatus:
+        return RunStatus.FAILED if self.failure else self.outcomes.status()
+
+    def _prepare(self) -> Prepared | None:
+        return self._preparation.prepare(self._todo.popleft()) if self._todo else None
+
+    def _settle(self, prepared: Prepared) -> None:
+        """Try the segment until it succeeds or its policy gives up."""
+        tries = Tries(started_at=self._services.clock.now())
+        for step_id in prepared.segment.steps:
+            self._observer.emit("step.started", step_id=step_id, op=self._steps[step_id].op.value)
+        if prepared.failure is not None:
+            self._fail(prepared.segment, *prepared.failure, tries)
+            return
+        limits = self._limits(prepared.segment)
+        for tries.count in count(1):
+            try:
+                answers = self._try(prepared, limits)
+            except StepRaised as raised:
+                step_id, error = raised.step_id, raised.error
+            except (StepTimeout, TotalTimeout) as timeout:
+                # Whoever was left behind in that try keeps the old claim, and cannot write any more.
+                self._claim = self._claim.anew()
+                step_id, error = timeout.step, timeout
+            else:
+                self._complete(answers, tries)
+                return
+            failures = tries.add_error(step_id, self._describe(error))
+            decision = retry.decide(self._steps[step_id].retry, error, failures=failures, random=self._random)
+            if isinstance(decision, retry.GiveUp) or not self._pause(decision.delay_s, step_id, limits[step_id]):
+                self._fail(prepared.segment, step_id, error, tries)
+                return
+
+    def _try(self, prepared: Prepared, limits: Mapping[str, Limits]) -> dict[str, StepAnswer]:
+        scope = Scope(prepared.segment.steps[0], self._services.clock.monotonic)
+        claim = self._claim
+
+        def start(step_id: str, streams: Mapping[str, Iterator[Any]]) -> Flow | StepAnswer:
+            step = self._steps[step_id]
+            return OPS[step.op](
+                StepContext(
+                    identity=self._identity,
+                    step=step,
+                    params={**prepared.params[step_id], **streams},
+                    scope=scope,
+                    claim=claim,
+                    services=self._services,
+                    run_child=partial(self._run_child, step_id, scope.progress),
+                )
+            )
+
+        work = partial(run_segment, prepared.segment, start, scope=scope, spills=self._spills)
+        return self._supervisor.run(work, scope, limits)
+
+    def _limits(self, segment: Segment) -> dict[str, Limits]:
+        now = self._services.clock.monotonic()
+        limits = {}
+        for step_id in segment.steps:
+            step = self._steps[step_id]
+            deadline = None if step.total_timeout_s is None else now + step.total_timeout_s
+            limits[step_id] = Limits(idle_s=step.timeout_s, total_s=step.total_timeout_s, deadline=deadline)
+        return limits
+
+    def _pause(self, delay_s: float, step_id: str, limits: Limits) -> bool:
+        """Wait for the next try; False, without waiting, when the step's time will be over by then."""
+        if limits.deadline is not None and self._services.clock.monotonic() + delay_s >= limits.deadline:
+            return False
+        self._observer.emit("step.retrying", step_id=step_id, delay_s=round(delay_s, 3))
+        self._supervisor.sleep(delay_s)
+        return True
+
+    def _complete(self, answers: Mapping[str, StepAnswer], tries: Tries) -> None:
+        for step_id, answer in answers.items():
+            output_ref = self.outputs.keep(step_id, answer.output)
+            self.outcomes.complete(step_id, answer, tries, output_ref=output_ref)
+            self._observer.emit("step.completed", step_id=step_id, tries=tries.count, **answer.counts)
+
+    def _fail(self, segment: Segment, step_id: str, error: BaseException, tries: Tries) -> None:
+        record = self._describe(error)
+        self._record_failure(step_id, error, record, tries)
+        if not self._steps[step_id].continue_on_error:
+            return
+        # The run goes on, so the steps that pull from this one have to be settled too: they name a failed step.
+        for downstream in segment.downstream_of(step_id):
+            failed = UpstreamFailed(step=downstream, failed=step_id)
+            self._record_failure(downstream, failed, self._describe(failed), tries)
+
+    def _record_failure(self, step_id: str, error: BaseException, record: ErrorRecord, tries: Tries) -> None:
+        self.outcomes.fail(step_id, record, tries)
+        self._observer.emit("step.failed", step_id=step_id, tries=tries.count, error=record.type)
+        if self.failure is None and not self._steps[step_id].continue_on_error:
+            self.failure = StepFailed(step=step_id, tries=max(1, tries.count), cause=error_record.summary(record))
+            self.failure.__cause__ = error
+            self.failure_record = self._describe(self.failure)
+
+    def _describe(self, error: BaseException) -> ErrorRecord:
+        return error_record.describe(error, self._services.digester, root=self._identity.root)

@@ -1,0 +1,385 @@
+"""Runs compiled jobs: opens the run, carries out its attempt, closes it, whatever happens in between."""
+
+from __future__ import annotations
+
+import random as system_random
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lorchestra import error_record, json_value
+from lorchestra.callable import CallableRegistry, default_registry
+from lorchestra.callable.context import CallableLog
+from lorchestra.callable.direct import SilentLog
+from lorchestra.cancellation import Cancellation
+from lorchestra.clock import Clock, SystemClock, child_run_id, new_run_id
+from lorchestra.errors import DefinitionError, JobBusy, Problem, RunCancelled, RunNotFound, StaleAttempt, StoreError
+from lorchestra.execution import Execution
+from lorchestra.handlers.base import ChildRun, Handler
+from lorchestra.handlers.registry import HandlerRegistry
+from lorchestra.observer import Observer, SilentObserver
+from lorchestra.ops import Services
+from lorchestra.resources import ResourceFolder
+from lorchestra.result import ExecutionResult
+from lorchestra.run_identity import RunIdentity
+from lorchestra.run_store.memory import InMemoryRunStore
+from lorchestra.run_store.protocol import RunFilter, RunStore
+from lorchestra.schemas import (
+    Backend,
+    Concurrency,
+    Envelope,
+    EnvelopeRecord,
+    ErrorRecord,
+    JobDef,
+    JobInstance,
+    Op,
+    RunRecord,
+    RunStatus,
+    StepManifest,
+    StepOutcome,
+)
+from lorchestra.storacle.protocol import StoracleClient
+from lorchestra.supervisor import Supervisor
+
+FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.PARTIAL})
+
+
+class ChangedSince(DefinitionError):
+    def __init__(self, *, run_id: str, changed: str) -> None:
+        super().__init__(
+            Problem(
+                found=f"{changed} has changed since run {run_id} was started",
+                expected="a run is resumed with what it was started with",
+                hint="start a new run, or resume with --accept-changes",
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """How an attempt was asked for, by a caller or by the step of a parent run."""
+
+    envelope: Envelope
+    cancellation: Cancellation
+    accept_changes: bool = False
+    parent: RunIdentity | None = None
+    parent_step_id: str | None = None
+    progress: Callable[[], None] | None = None
+
+
+class Executor:
+    """Holds the live objects that runs need. One executor may run jobs from several threads."""
+
+    def __init__(
+        self,
+        store: RunStore | None = None,
+        handlers: HandlerRegistry | None = None,
+        backends: Mapping[str, Handler] | None = None,
+        *,
+        client: StoracleClient | None = None,
+        callables: CallableRegistry | None = None,
+        root: Path | None = None,
+        content: Path | None = None,
+        clock: Clock | None = None,
+        random: Callable[[], float] = system_random.random,
+        observer: Observer | None = None,
+        callable_log: CallableLog | None = None,
+        grace_s: float = 5.0,
+        keep_values: bool = False,
+    ) -> None:
+        if backends is not None:
+            warnings.warn(
+                "Executor(backends=...) is deprecated; pass handlers=HandlerRegistry({...})",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            handlers = handlers or HandlerRegistry({Backend(name): handler for name, handler in backends.items()})
+        self.store: RunStore = store if store is not None else InMemoryRunStore()
+        self._root = (root or Path.cwd()).resolve()
+        self._clock = clock or SystemClock()
+        self._random = random
+        self._observer = observer or SilentObserver()
+        self._grace_s = grace_s
+        self._keep_values = keep_values
+        self._services = Services(
+            callables=(callables or default_registry()).copy(),
+            handlers=handlers or HandlerRegistry({}),
+            client=client,
+            resources=ResourceFolder(content or self._root),
+            clock=self._clock,
+            digester=self.store.digester,
+            callable_log=callable_log or SilentLog(),
+        )
+
+    def check(self, instance: JobInstance) -> None:
+        """Raise DefinitionError or ConfigurationError for what could never be carried out, before anything is."""
+        for step in instance.steps:
+            if step.compiled_skip:
+                continue
+            if step.op is Op.CALL:
+                self._services.callables.get(step.params["callable"])
+            elif step.op.backend not in (Backend.CALLABLE, Backend.NATIVE):
+                self._services.handlers.handler_for(step.op).check(step)
+            if step.op is Op.STORACLE_SUBMIT or "read" in step.params:
+                self._services.storacle()
+
+    def execute(
+        self,
+        instance: JobInstance,
+        envelope: Envelope | Mapping[str, Any] | None = None,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> ExecutionResult:
+        """Run a compiled job. A run that fails is a result, not an exception; what keeps it from starting is one."""
+        request = _Request(envelope=_as_envelope(instance, envelope), cancellation=cancellation or Cancellation())
+        return self._start(instance, request).result
+
+    def resume(
+        self,
+        run_id: str,
+        instance: JobInstance,
+        envelope: Envelope | Mapping[str, Any] | None = None,
+        *,
+        accept_changes: bool = False,
+        cancellation: Cancellation | None = None,
+    ) -> ExecutionResult:
+        """Continue a run that failed, was cancelled or interrupted, from its first segment without an outcome."""
+        request = _Request(
+            envelope=_as_envelope(instance, envelope),
+            cancellation=cancellation or Cancellation(),
+            accept_changes=accept_changes,
+        )
+        return self._continue(self.store.get(run_id), instance, request).result
+
+    def _start(self, instance: JobInstance, request: _Request) -> ChildRun:
+        self.check(instance)
+        now = self._clock.now()
+        run_id = _child_id(request) or new_run_id(now)
+        identity = self._identity(run_id, 1, instance, request)
+        record = self._record(identity, instance, request, now)
+        if instance.definition is None:
+            raise DefinitionError(
+                Problem(
+                    found=f"the instance of '{instance.job_id}' came without its definition",
+                    expected="expected what compile_job returned: a run keeps the definition it ran",
+                )
+            )
+        # Kept before the run is recorded: a run that can be seen can be resumed.
+        self._keep_envelope(run_id, request.envelope)
+        with self._supervisor(request) as supervisor:
+            try:
+                execution = self._execution(instance, identity, request, supervisor, earlier={})
+                opened = self._open(record, instance.definition, execution.first_manifests, supervisor)
+            except BaseException:
+                self.store.private.remove(run_id)
+                raise
+            if not opened:
+                self.store.private.remove(run_id)
+                return ChildRun(result=ExecutionResult(status="skipped"), outputs={})
+            return self._carry_out(execution, identity, request)
+
+    def _continue(self, record: RunRecord, instance: JobInstance, request: _Request) -> ChildRun:
+        self.check(instance)
+        if not request.accept_changes:
+            self._require_unchanged(record, instance)
+        attempt_n = self.store.open_attempt(record.run_id, at=self._clock.now())
+        identity = self._identity(record.run_id, attempt_n, instance, request)
+        # Read again: what the attempt before this one wrote last, it wrote before this one was opened.
+        earlier = {outcome.step_id: outcome for outcome in self.store.get(record.run_id).step_outcomes}
+        with self._supervisor(request) as supervisor:
+            execution = self._execution(instance, identity, request, supervisor, earlier=earlier)
+            self.store.advance(record.run_id, attempt_n, manifests=execution.first_manifests)
+            return self._carry_out(execution, identity, request)
+
+    def _run_child(
+        self,
+        parent: RunIdentity,
+        parent_request: _Request,
+        step_id: str,
+        progress: Callable[[], None],
+        instance: JobInstance,
+        envelope: Envelope,
+    ) -> ChildRun:
+        """Start the child of a step; or take up the one that an earlier try or attempt of the step started."""
+        request = replace(parent_request, envelope=envelope, parent=parent, parent_step_id=step_id, progress=progress)
+        run_id = child_run_id(parent.run_id, step_id)
+        try:
+            record = self.store.get(run_id)
+        except RunNotFound:
+            return self._start(instance, request)
+        if record.status not in FINISHED:
+            return self._continue(record, instance, request)
+        outputs = self.store.private.get(run_id, "outputs")
+        return ChildRun(result=ExecutionResult.of(record), outputs=outputs)  # type: ignore[arg-type]  # put below
+
+    def _carry_out(self, execution: Execution, identity: RunIdentity, request: _Request) -> ChildRun:
+        run_id, is_child = identity.run_id, request.parent is not None
+        self._observer.emit("run.started", run_id=run_id, job_id=identity.job_id, attempt_n=identity.attempt_n)
+        try:
+            execution.proceed()
+            status, error = execution.status(), execution.failure_record
+        except RunCancelled as cancelled:
+            status, error = RunStatus.CANCELLED, self._describe(cancelled)
+        except StaleAttempt:
+            # The run belongs to another attempt now; there is nothing here to close.
+            raise
+        except BaseException as unexpected:
+            self._close_after(unexpected, execution, identity)
+            raise
+        outputs = execution.outputs.all()
+        if is_child and status in FINISHED:
+            # The parent may be killed before it records the outcome of its step, and then asks again.
+            self.store.private.put(run_id, "outputs", outputs)
+        self._close(execution, identity, status, error)
+        if status in FINISHED and not is_child and not self._keep_values:
+            self._forget_values(run_id, may_have_children=execution.may_have_children)
+        self._observer.emit("run.ended", run_id=run_id, job_id=identity.job_id, status=status.value)
+        return ChildRun(result=ExecutionResult.of(self.store.get(run_id)), outputs=outputs)
+
+    def _close(self, execution: Execution, identity: RunIdentity, status: RunStatus, error: ErrorRecord | None) -> None:
+        self.store.close_run(
+            identity.run_id,
+            identity.attempt_n,
+            status=status,
+            at=self._clock.now(),
+            outcomes=execution.outcomes.take_unrecorded(),
+            error=error,
+        )
+
+    def _close_after(self, error: BaseException, execution: Execution, identity: RunIdentity) -> None:
+        try:
+            self._close(execution, identity, RunStatus.FAILED, self._describe(error))
+        except StoreError as store_error:
+            # The first error is what the caller must hear of; without the store, the run will read interrupted.
+            error.add_note(f"and the run could not be closed: {store_error}")
+
+    def _open(
+        self,
+        record: RunRecord,
+        definition: JobDef,
+        manifests: tuple[StepManifest, ...],
+        supervisor: Supervisor,
+    ) -> bool:
+        """Record the run as started, when the job's `concurrency` lets it; False when it is to be left out."""
+        exclusive = definition.concurrency is not Concurrency.ALLOW
+        pause_s = 0.01
+        while True:
+            try:
+                self.store.open_run(record, definition, manifests, exclusive=exclusive)
+            except JobBusy as busy:
+                if definition.concurrency is Concurrency.FAIL:
+                    raise
+                self._observer.emit("run.waiting", job_id=record.job_id, busy_run_id=busy.run_id)
+                if definition.concurrency is Concurrency.SKIP:
+                    return False
+                supervisor.sleep(pause_s * (0.5 + self._random()))
+                pause_s = min(1.0, pause_s * 2)
+            else:
+                return True
+
+    def _require_unchanged(self, record: RunRecord, instance: JobInstance) -> None:
+        if record.job_def_sha256 != instance.job_def_sha256:
+            raise ChangedSince(run_id=record.run_id, changed=f"the definition of '{record.job_id}'")
+        code = self._code_of(instance)
+        for name, content_hash in record.code.items():
+            if code.get(name) != content_hash:
+                raise ChangedSince(run_id=record.run_id, changed=f"the callable '{name}'")
+
+    def _code_of(self, instance: JobInstance) -> dict[str, str]:
+        names = {step.params["callable"] for step in instance.steps if step.op is Op.CALL and not step.compiled_skip}
+        return {name: self._services.callables.get(name).content_hash for name in sorted(names)}
+
+    def _identity(self, run_id: str, attempt_n: int, instance: JobInstance, request: _Request) -> RunIdentity:
+        return RunIdentity(
+            run_id=run_id,
+            attempt_n=attempt_n,
+            job_id=instance.job_id,
+            smoke_namespace=request.envelope.smoke_namespace,
+            lineage=(*(request.parent.lineage if request.parent else ()), instance.job_id),
+            payload_sha256=json_value.sha256(request.envelope.payload),
+            code=self._code_of(instance),
+            root=self._root,
+        )
+
+    def _record(self, identity: RunIdentity, instance: JobInstance, request: _Request, now: datetime) -> RunRecord:
+        envelope, digest = request.envelope, self._services.digester.value
+        return RunRecord(
+            run_id=identity.run_id,
+            job_id=instance.job_id,
+            job_version=instance.job_version,
+            job_def_sha256=instance.job_def_sha256,
+            envelope=EnvelopeRecord(
+                job_id=envelope.job_id,
+                version=envelope.version,
+                smoke_namespace=envelope.smoke_namespace,
+                ctx_digest=digest(envelope.ctx),
+                payload_digest=digest(envelope.payload),
+                has_values=bool(envelope.ctx or envelope.payload),
+            ),
+            started_at=now,
+            namespace=identity.namespace,
+            parent_run_id=request.parent.run_id if request.parent else None,
+            parent_step_id=request.parent_step_id,
+            step_ids=tuple(step.step_id for step in instance.steps),
+            code=identity.code,
+        )
+
+    def _execution(
+        self,
+        instance: JobInstance,
+        identity: RunIdentity,
+        request: _Request,
+        supervisor: Supervisor,
+        *,
+        earlier: Mapping[str, StepOutcome],
+    ) -> Execution:
+        return Execution(
+            instance,
+            identity,
+            store=self.store,
+            services=self._services,
+            supervisor=supervisor,
+            observer=self._observer,
+            random=self._random,
+            run_child=partial(self._run_child, identity, request),
+            earlier=earlier,
+        )
+
+    def _supervisor(self, request: _Request) -> Supervisor:
+        depth = len(request.parent.lineage) if request.parent else 0
+        return Supervisor(
+            cancellation=request.cancellation,
+            monotonic=self._clock.monotonic,
+            # A child has to end within the time its parent allows the step that waits for it.
+            grace_s=self._grace_s / 2**depth,
+            progress=request.progress,
+        )
+
+    def _keep_envelope(self, run_id: str, envelope: Envelope) -> None:
+        if envelope.ctx or envelope.payload:
+            self.store.private.put(run_id, "envelope", {"ctx": envelope.ctx, "payload": envelope.payload})
+
+    def _forget_values(self, run_id: str, *, may_have_children: bool) -> None:
+        if may_have_children:
+            for child in self.store.list_runs(RunFilter(parent_run_id=run_id, limit=10_000)):
+                self._forget_values(child.run_id, may_have_children=True)
+        self.store.private.remove(run_id)
+
+    def _describe(self, error: BaseException) -> ErrorRecord:
+        return error_record.describe(error, self._services.digester, root=self._root)
+
+
+def _child_id(request: _Request) -> str | None:
+    if request.parent is None or request.parent_step_id is None:
+        return None
+    return child_run_id(request.parent.run_id, request.parent_step_id)
+
+
+def _as_envelope(instance: JobInstance, envelope: Envelope | Mapping[str, Any] | None) -> Envelope:
+    if isinstance(envelope, Envelope):
+        return envelope
+    return Envelope(**(envelope or {"job_id": instance.job_id}))

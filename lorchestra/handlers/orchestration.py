@@ -1,0 +1,73 @@
+"""`job.run`: a job as a step of another, in a run of its own that is linked to its parent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lorchestra.clock import Clock, SystemClock
+from lorchestra.compiler import compile_job
+from lorchestra.errors import DefinitionError, PermanentError, Problem
+from lorchestra.handlers.base import StepAnswer, StepRequest
+from lorchestra.registry import JobRegistry
+from lorchestra.schemas import Envelope, JobStepInstance, Op, RunStatus
+
+
+class RecursiveJob(DefinitionError):
+    def __init__(self, path: Sequence[str]) -> None:
+        super().__init__(
+            Problem(
+                found=f"the job '{path[-1]}' runs itself: {' -> '.join(path)}",
+                expected="jobs that run other jobs form no circle",
+            )
+        )
+        self.path = tuple(path)
+
+
+class ChildFailed(PermanentError):
+    def __init__(self, *, job_id: str, run_id: str | None, status: str) -> None:
+        super().__init__(
+            f"the child run {run_id} of job '{job_id}' ended as {status}; `lorchestra runs show {run_id}` says why"
+        )
+
+
+class OrchestrationHandler:
+    def __init__(self, registry: JobRegistry, *, clock: Clock | None = None) -> None:
+        self._registry = registry
+        self._clock = clock or SystemClock()
+
+    def check(self, step: JobStepInstance) -> None:
+        self._refuse_recursion(step.params["job_id"], step.params.get("version"), ())
+
+    def execute(self, request: StepRequest) -> StepAnswer:
+        params: Mapping[str, Any] = request.params
+        job_id: str = params["job_id"]
+        if job_id in request.lineage:
+            raise RecursiveJob((*request.lineage, job_id))
+        envelope = Envelope(
+            job_id=job_id,
+            version=params.get("version"),
+            ctx=params.get("ctx") or {},
+            payload=params.get("payload") or {},
+            smoke_namespace=request.smoke_namespace,
+        )
+        definition = self._registry.load(job_id, envelope.version)
+        instance = compile_job(definition, envelope.ctx, envelope.payload, clock=self._clock)
+        child = request.run_child(instance, envelope)
+        status = child.result.status
+        if status in (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.INTERRUPTED):
+            raise ChildFailed(job_id=job_id, run_id=child.result.run_id, status=status)
+        return StepAnswer(
+            output={"run_id": child.result.run_id, "status": status, "outputs": child.outputs},
+            detail={"child_run_id": child.result.run_id, "child_status": status},
+            partial=status == RunStatus.PARTIAL,
+        )
+
+    def _refuse_recursion(self, job_id: str, version: str | None, above: tuple[str, ...]) -> None:
+        path = (*above, job_id)
+        if job_id in above:
+            raise RecursiveJob(path)
+        for step in self._registry.load(job_id, version).steps:
+            child = step.params.get("job_id")
+            if step.op is Op.JOB_RUN and isinstance(child, str):
+                self._refuse_recursion(child, step.params.get("version"), path)

@@ -1,0 +1,65 @@
+"""What every op is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lorchestra.callable import CallableRegistry
+from lorchestra.callable.context import CallableLog
+from lorchestra.clock import Clock
+from lorchestra.digest import Digester
+from lorchestra.errors import ConfigurationError
+from lorchestra.handlers.base import RunChild, StepAnswer
+from lorchestra.handlers.registry import HandlerRegistry
+from lorchestra.ops.claim import RunClaim
+from lorchestra.resources import ResourceFolder
+from lorchestra.run_identity import RunIdentity
+from lorchestra.schemas import JobStepInstance
+from lorchestra.storacle.protocol import StoracleClient
+from lorchestra.supervisor import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The live objects a run works with. They are passed beside the envelope and never recorded."""
+
+    callables: CallableRegistry
+    handlers: HandlerRegistry
+    client: StoracleClient | None
+    resources: ResourceFolder
+    clock: Clock
+    digester: Digester
+    callable_log: CallableLog
+
+    def storacle(self) -> StoracleClient:
+        if self.client is None:
+            raise ConfigurationError(
+                "this job reads or writes data, and no storacle is configured; "
+                "add a `storacle:` section to lorchestra.yaml or pass a client to the executor"
+            )
+        return self.client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext:
+    """One step of one try of a segment; `params` are resolved, with iterators where the step takes a stream."""
+
+    identity: RunIdentity
+    step: JobStepInstance
+    params: Mapping[str, Any]
+    scope: Scope
+    claim: RunClaim
+    services: Services
+    run_child: RunChild
+
+
+class Flow(Protocol):
+    """A step whose output is a stream: items, or the ops of a plan in groups that are sent together."""
+
+    def stream(self) -> Generator[Any, None, None]:
+        """Asked for once. The step does its work as it is pulled from."""
+
+    def finish(self) -> StepAnswer:
+        """The step's values and counts, once its stream is drained."""

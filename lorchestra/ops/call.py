@@ -1,0 +1,117 @@
+"""`call`: a callable is given its input and yields items."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lorchestra.callable import CallableResult
+from lorchestra.callable.context import CallableContext
+from lorchestra.callable.registry import LoadedCallable
+from lorchestra.errors import PermanentError
+from lorchestra.handlers.base import StepAnswer
+from lorchestra.items import Item, Record, Rejected, Tally, as_item, encode
+from lorchestra.json_value import thaw
+from lorchestra.ops.base import StepContext
+from lorchestra.schemas import OnError
+
+# Params of the step that are for the executor; the callable is given the rest.
+_OURS = frozenset({"callable", "items", "read"})
+
+
+class RecordRejected(PermanentError):
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__(
+            f"record '{rejected.idem_key}' was rejected at '{rejected.pointer}' by rule '{rejected.rule}' "
+            f"of {rejected.schema}, and the step says `on_error: fail`"
+        )
+
+
+class Call:
+    """One call. The callable runs when its first item is asked for."""
+
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
+        self._result: CallableResult | None = None
+        self._tally = Tally(context.services.digester.key)
+        self._resources: dict[str, str] = {}
+
+    def stream(self) -> Generator[Item, None, None]:
+        context = self._context
+        loaded = context.services.callables.get(context.params["callable"]).load()
+        params = {name: value for name, value in context.params.items() if name not in _OURS}
+        self._result = result = loaded.execute(params, self._callable_context(loaded, params))
+        fails = context.step.on_error is OnError.FAIL
+        for value in _values(result):
+            item = as_item(value)
+            if fails and type(item) is Rejected:
+                raise RecordRejected(item)
+            self._tally.add(item, encode(item))
+            yield item
+
+    def finish(self) -> StepAnswer:
+        if self._result is None:
+            raise PermanentError("the callable's items were never asked for")
+        return StepAnswer(
+            output={"stats": thaw(self._result.stats), "schema_version": self._result.schema_version},
+            counts=self._tally.counts(),
+            digest=self._tally.hexdigest(),
+            detail={"resources": self._resources} if self._resources else {},
+            partial=self._tally.rejected > 0,
+        )
+
+    def _callable_context(self, loaded: LoadedCallable, params: Mapping[str, Any]) -> CallableContext:
+        context = self._context
+        resources = context.services.resources.load(loaded.resources(params))
+        self._resources = {name: resource.sha256 for name, resource in resources.items()}
+        return CallableContext(
+            run_id=context.identity.run_id,
+            step_id=context.step.step_id,
+            namespace=context.identity.namespace,
+            clock=context.services.clock,
+            log=context.services.callable_log,
+            token=context.scope,
+            items=self._input(loaded, params),
+            resources=resources,
+            workers=context.step.workers,
+        )
+
+    def _input(self, loaded: LoadedCallable, params: Mapping[str, Any]) -> Iterator[Item]:
+        context = self._context
+        if "items" in context.params:
+            return _input_items(context.params["items"])
+        read = context.params.get("read") or loaded.reads(params)
+        if read is None:
+            return iter(())
+        return self._read(read)
+
+    def _read(self, read: Mapping[str, Any]) -> Iterator[Item]:
+        context = self._context
+        client = context.services.storacle()
+        rows = client.query(read, context.claim.meta(client, context.step.step_id))
+        for row in rows:
+            context.scope.progress()
+            yield Record(row)
+
+
+def _input_items(items: Iterable[object]) -> Iterator[Item]:
+    # A definition may also spell its items out, as plain objects.
+    return (as_item(item) for item in items)
+
+
+def _values(result: CallableResult) -> Iterable[object]:
+    if result.items is not None:
+        return result.items
+    return _lines(Path(result.items_ref or ""))
+
+
+def _lines(path: Path) -> Iterator[object]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError:
+                raise PermanentError(f"line {number} of the callable's items_ref is not JSON") from None

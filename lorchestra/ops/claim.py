@@ -1,0 +1,39 @@
+"""A run's right to read and write data in its namespace."""
+
+from __future__ import annotations
+
+from lorchestra.clock import Clock
+from lorchestra.storacle.protocol import RpcMeta, StoracleClient
+
+
+class RunClaim:
+    """Claims the run at storacle when it is first needed.
+
+    Work that was abandoned keeps its old claim; the next try makes a new one, whose token makes the old one worthless.
+    """
+
+    def __init__(self, *, job_id: str, run_id: str, namespace: str, clock: Clock) -> None:
+        self._job_id = job_id
+        self._run_id = run_id
+        self._namespace = namespace
+        self._clock = clock
+        self._token: int | None = None
+
+    def meta(self, client: StoracleClient, step_id: str) -> RpcMeta:
+        if self._token is None:
+            self._token = client.open_run(self._meta(step_id, None))
+        return self._meta(step_id, self._token)
+
+    def anew(self) -> RunClaim:
+        return RunClaim(job_id=self._job_id, run_id=self._run_id, namespace=self._namespace, clock=self._clock)
+
+    def _meta(self, step_id: str, token: int | None) -> RpcMeta:
+        return RpcMeta(
+            job_id=self._job_id,
+            run_id=self._run_id,
+            step_id=step_id,
+            correlation_id=self._run_id,
+            ts=self._clock.now().isoformat(),
+            namespace=self._namespace,
+            token=token,
+        )

@@ -1,0 +1,21 @@
+"""`compute.*` and `job.*`: carried out by the handler of the op's backend."""
+
+from __future__ import annotations
+
+from lorchestra.handlers.base import StepAnswer, StepRequest
+from lorchestra.ops.base import StepContext
+
+
+def hand_over(context: StepContext) -> StepAnswer:
+    handler = context.services.handlers.handler_for(context.step.op)
+    return handler.execute(
+        StepRequest(
+            run_id=context.identity.run_id,
+            smoke_namespace=context.identity.smoke_namespace,
+            step=context.step,
+            params=context.params,
+            token=context.scope,
+            lineage=context.identity.lineage,
+            run_child=context.run_child,
+        )
+    )

@@ -1,0 +1,95 @@
+"""What became of the steps of a run so far, and what of it is not yet recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lorchestra.clock import Clock
+from lorchestra.handlers.base import StepAnswer
+from lorchestra.run_identity import RunIdentity
+from lorchestra.schemas import ErrorRecord, RunStatus, StepOutcome, StepStatus
+
+
+@dataclass(slots=True)
+class Tries:
+    """How a segment has fared so far: how often it was tried, and every error, by the step that raised it."""
+
+    started_at: datetime
+    count: int = 0
+    errors: dict[str, list[ErrorRecord]] = field(default_factory=dict)
+
+    def add_error(self, step_id: str, error: ErrorRecord) -> int:
+        """Keep one more error of a step; how many it has had."""
+        self.errors.setdefault(step_id, []).append(error)
+        return len(self.errors[step_id])
+
+
+class Outcomes:
+    """Starts from the outcomes of earlier attempts; what failed there is open again."""
+
+    def __init__(self, identity: RunIdentity, clock: Clock, earlier: Mapping[str, StepOutcome]) -> None:
+        self._identity = identity
+        self._clock = clock
+        self._by_step = {
+            step_id: outcome for step_id, outcome in earlier.items() if outcome.status is not StepStatus.FAILED
+        }
+        self._unrecorded: list[StepOutcome] = []
+
+    def is_settled(self, step_id: str) -> bool:
+        return step_id in self._by_step
+
+    def is_completed(self, step_id: str) -> bool:
+        outcome = self._by_step.get(step_id)
+        return outcome is not None and outcome.status is StepStatus.COMPLETED
+
+    def skip(self, step_id: str) -> None:
+        if step_id not in self._by_step:
+            self._add(StepOutcome(step_id=step_id, status=StepStatus.SKIPPED))
+
+    def complete(self, step_id: str, answer: StepAnswer, tries: Tries, *, output_ref: str | None) -> None:
+        self._add(
+            StepOutcome(
+                step_id=step_id,
+                status=StepStatus.COMPLETED,
+                started_at=tries.started_at,
+                completed_at=self._clock.now(),
+                manifest_ref=self._identity.manifest_ref(step_id),
+                output_ref=output_ref,
+                errors=tuple(tries.errors.get(step_id, ())),
+                tries=tries.count,
+                counts=answer.counts,
+                digest=answer.digest,
+                detail={**answer.detail, "partial": True} if answer.partial else answer.detail,
+            )
+        )
+
+    def fail(self, step_id: str, error: ErrorRecord, tries: Tries) -> None:
+        self._add(
+            StepOutcome(
+                step_id=step_id,
+                status=StepStatus.FAILED,
+                started_at=tries.started_at,
+                completed_at=self._clock.now(),
+                manifest_ref=self._identity.manifest_ref(step_id),
+                error=error,
+                errors=tuple(tries.errors.get(step_id, (error,))),
+                tries=max(1, tries.count),
+            )
+        )
+
+    def take_unrecorded(self) -> tuple[StepOutcome, ...]:
+        taken, self._unrecorded = tuple(self._unrecorded), []
+        return taken
+
+    def status(self) -> RunStatus:
+        """Of a run that went on to its end: completed, or partial when something was set aside on the way."""
+        incomplete = any(
+            outcome.status is StepStatus.FAILED or outcome.detail.get("partial") for outcome in self._by_step.values()
+        )
+        return RunStatus.PARTIAL if incomplete else RunStatus.COMPLETED
+
+    def _add(self, outcome: StepOutcome) -> None:
+        self._by_step[outcome.step_id] = outcome
+        self._unrecorded.append(outcome)

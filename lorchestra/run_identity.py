@@ -1,0 +1,30 @@
+"""What stays the same for all steps of an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorchestra.schemas.envelope import namespace_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunIdentity:
+    run_id: str
+    attempt_n: int
+    job_id: str
+    smoke_namespace: str | None
+    lineage: tuple[str, ...]
+    payload_sha256: str
+    code: Mapping[str, str]
+    """The content hash of each callable the job names."""
+    root: Path
+    """The project's folder; places in errors are told relative to it."""
+
+    @property
+    def namespace(self) -> str:
+        return namespace_of(self.smoke_namespace)
+
+    def manifest_ref(self, step_id: str) -> str:
+        return f"{self.run_id}/{self.attempt_n}/{step_id}"

@@ -1,0 +1,146 @@
+"""A SQLite file that several threads and processes write: its transactions, and the place where errors become ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from lorchestra.errors import StoreError
+from lorchestra.run_store import files
+from lorchestra.run_store.sqlite import migrations
+from lorchestra.run_store.write_lock import WriteLock
+
+PATIENCE_S = 60.0
+
+# By the beginning of SQLite's name for the error, most specific first.
+_REASONS = (
+    ("SQLITE_FULL", "the disk is full; free some space and try again"),
+    ("SQLITE_IOERR", "the disk refuses; it may be full, failing, or a limit of the process (`ulimit -f`) be reached"),
+    ("SQLITE_READONLY", "it is read-only"),
+    ("SQLITE_CANTOPEN", "it cannot be opened; the folder has to belong to the user who runs lorchestra"),
+    ("SQLITE_PERM", "permission is denied"),
+    ("SQLITE_NOTADB", "it is no SQLite file; move it away, or restore it from a backup"),
+    ("SQLITE_CORRUPT", "the file is damaged; move it away, or restore it from a backup"),
+    ("SQLITE_BUSY", "another program keeps it locked"),
+    ("SQLITE_LOCKED", "another program keeps it locked"),
+    ("SQLITE_NOMEM", "there is not enough memory"),
+    ("SQLITE_TOOBIG", "the value is too large"),
+)
+
+
+def failure(error: Exception, path: Path, doing: str) -> StoreError:
+    name: str = getattr(error, "sqlite_errorname", type(error).__name__)
+    if isinstance(error, UnicodeError):
+        reason = "a text is not valid Unicode"
+    else:
+        reason = next((reason for start, reason in _REASONS if name.startswith(start)), "SQLite refuses")
+    return StoreError(f"the run store cannot {doing} ({path}): {reason} [{name}]")
+
+
+class Database:
+    def __init__(self, path: Path, *, now: datetime) -> None:
+        """Open the file, make it if it is not there, and bring its tables up to date."""
+        self._path = path
+        self._pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        # SQLite gives its -wal and -shm files the mode of this one.
+        files.ensure_file(path)
+        self._lock = WriteLock(path.with_name("write.lock"), patience_s=PATIENCE_S)
+        try:
+            with self._locked(), self._translated("open its file"):
+                self._connection = sqlite3.connect(
+                    path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
+                )
+                self._prepare(self._connection, now)
+        except BaseException:
+            if self._connection is not None:
+                self._connection.close()
+            self._lock.close()
+            raise
+
+    @contextlib.contextmanager
+    def write(self, doing: str, *, keep: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, durable at the end; rolled back when anything is raised, or without `keep`."""
+        with (
+            self._mutex,
+            self._translated(doing),
+            self._locked(),
+            _transaction(self._open_connection(), "BEGIN IMMEDIATE", keep=keep) as connection,
+        ):
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self, doing: str) -> Iterator[sqlite3.Connection]:
+        """One view of the file, whatever others write meanwhile."""
+        with (
+            self._mutex,
+            self._translated(doing),
+            _transaction(self._open_connection(), "BEGIN", keep=True) as connection,
+        ):
+            yield connection
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._connection is None:
+                return
+            connection, self._connection = self._connection, None
+            with self._translated("close its file"):
+                try:
+                    # The last to close copies the log into the file and deletes it; nobody may open it just then.
+                    self._lock.acquire()
+                finally:
+                    try:
+                        connection.close()
+                    finally:
+                        self._lock.close()
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError(f"the run store ({self._path}) is closed")
+        if os.getpid() != self._pid:
+            raise StoreError(f"the run store ({self._path}) was opened before this process was forked; open it anew")
+        return self._connection
+
+    def _prepare(self, connection: sqlite3.Connection, now: datetime) -> None:
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            raise StoreError(f"the file system of {self._path} does not allow SQLite's WAL mode; choose a local one")
+        connection.execute("PRAGMA synchronous = FULL")
+        if migrations.version_of(connection, self._path) < len(migrations.MIGRATIONS):
+            with _transaction(connection, "BEGIN IMMEDIATE", keep=True):
+                migrations.migrate(connection, self._path, at=now)
+            with files.guarded(self._path.parent, "sync"):
+                files.sync_folder(self._path.parent)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, UnicodeError) as error:
+            raise failure(error, self._path, doing) from error
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str, *, keep: bool) -> Iterator[sqlite3.Connection]:
+    connection.execute(begin)
+    try:
+        yield connection
+        if keep:
+            connection.execute("COMMIT")
+    finally:
+        # Also after a COMMIT that failed for want of space: the next transaction starts clean.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,0 +1,80 @@
+"""The tables of the run store, as the steps that lead to them. A step that was released is never changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+
+from lorchestra.errors import StoreError
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE definitions (sha256 TEXT PRIMARY KEY, body BLOB NOT NULL)",
+        # monotonic_s is read from a clock that no one sets, and that all processes of the machine share.
+        """CREATE TABLE workers (
+            worker_id TEXT PRIMARY KEY, heartbeat_at TEXT NOT NULL, monotonic_s REAL NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE runs (
+            run_id TEXT PRIMARY KEY,
+            parent_run_id TEXT,
+            job_id TEXT NOT NULL,
+            namespace TEXT NOT NULL,
+            definition_sha256 TEXT NOT NULL,
+            status TEXT NOT NULL,
+            started_at TEXT NOT NULL,
+            completed_at TEXT,
+            attempt_n INTEGER NOT NULL,
+            worker_id TEXT NOT NULL,
+            record TEXT NOT NULL,
+            error TEXT
+        )""",
+        "CREATE INDEX runs_by_start ON runs (started_at, run_id)",
+        "CREATE INDEX runs_running ON runs (job_id, namespace) WHERE status = 'running'",
+        "CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL",
+        """CREATE TABLE attempts (
+            run_id TEXT NOT NULL,
+            attempt_n INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            started_at TEXT NOT NULL,
+            completed_at TEXT,
+            PRIMARY KEY (run_id, attempt_n)
+        ) WITHOUT ROWID""",
+        # Manifests and outcomes, only ever added: the last of a step and attempt counts.
+        """CREATE TABLE entries (
+            run_id TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            attempt_n INTEGER NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('manifest', 'outcome')),
+            body TEXT NOT NULL,
+            PRIMARY KEY (run_id, seq)
+        )""",
+    ),
+)
+
+
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the file; 0 when it is new."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return 0
+    if "schema_version" not in tables:
+        raise StoreError(f"{path} is a database of something else, not of a run store; choose another folder")
+    version: int = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"the run store {path} was written by a newer lorchestra (version {version}, and this one knows "
+            f"{len(MIGRATIONS)}); upgrade lorchestra"
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, path: Path, *, at: datetime) -> None:
+    """Bring the file up to date, within the caller's transaction."""
+    version = version_of(connection, path)
+    if version == 0:
+        connection.execute("CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)")
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("INSERT INTO schema_version VALUES (?, ?)", (number, at.isoformat()))

@@ -1,0 +1,117 @@
+"""Values as they stand in the tables, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from lorchestra.errors import StoreError
+from lorchestra.run_store import run_state
+from lorchestra.run_store.retention import RunEnd
+from lorchestra.schemas import AttemptRecord, ErrorRecord, RunRecord, RunStatus, StepOutcome
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_IN_COLUMNS = {"status", "completed_at", "error", "attempts"}
+
+
+def body(value: BaseModel) -> str:
+    """The value as JSON."""
+    exclude = _IN_COLUMNS if isinstance(value, RunRecord) else None
+    try:
+        return value.model_dump_json(exclude=exclude)
+    except PydanticSerializationError:
+        # Without the cause: it quotes what cannot be written.
+        raise StoreError(f"a {type(value).__name__} holds something that JSON cannot represent") from None
+
+
+def value(model: type[Model], text: str) -> Model:
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise StoreError(
+            f"a {model.__name__} in the run store cannot be read: it is damaged ({error.error_count()} mistakes)"
+        ) from error
+
+
+def moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise StoreError("a time in the run store cannot be read: it is damaged") from error
+
+
+def status(text: str) -> RunStatus:
+    try:
+        return RunStatus(text)
+    except ValueError as error:
+        raise StoreError("a status in the run store cannot be read: it is damaged") from error
+
+
+def time(at: datetime) -> str:
+    """In UTC and of one width, so that times sort as texts."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of `runs`, with the heartbeat of its worker."""
+
+    run_id: str
+    parent_run_id: str | None
+    status: str
+    started_at: str
+    completed_at: str | None
+    attempt_n: int
+    worker_id: str
+    record: str
+    error: str | None
+    heartbeat_at: str | None
+    monotonic_s: float | None
+
+    SELECT = """
+        SELECT run_id, parent_run_id, status, started_at, completed_at, attempt_n, runs.worker_id, record, error,
+            heartbeat_at, monotonic_s
+        FROM runs LEFT JOIN workers ON workers.worker_id = runs.worker_id
+    """
+
+    def read(
+        self,
+        status: RunStatus,
+        *,
+        attempts: tuple[AttemptRecord, ...] = (),
+        outcomes: tuple[tuple[int, StepOutcome], ...] = (),
+    ) -> RunRecord:
+        return run_state.assemble(
+            value(RunRecord, self.record),
+            status=status,
+            completed_at=moment(self.completed_at) if self.completed_at else None,
+            error=value(ErrorRecord, self.error) if self.error else None,
+            attempts=attempts,
+            outcomes=outcomes,
+        )
+
+    def end(self, status: RunStatus) -> RunEnd:
+        """An interrupted run ended with the last sign of life of its worker, as far as anybody knows."""
+        last_known = self.completed_at or self.heartbeat_at or self.started_at
+        return RunEnd(
+            run_id=self.run_id,
+            parent_run_id=self.parent_run_id,
+            ended_at=None if status is RunStatus.RUNNING else moment(last_known),
+        )
+
+
+def attempt(run_id: str, row: tuple[int, str, str, str | None], *, running: RunStatus) -> AttemptRecord:
+    """`running` is what an attempt that is kept as running reads as."""
+    attempt_n, kept, started_at, completed_at = row
+    return AttemptRecord(
+        run_id=run_id,
+        attempt_n=attempt_n,
+        started_at=moment(started_at),
+        completed_at=moment(completed_at) if completed_at else None,
+        status=running if kept == RunStatus.RUNNING else status(kept),
+    )

@@ -1,0 +1,81 @@
+"""Carries out one try of a segment: joins its steps by streams and pulls from the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any, TypeAlias
+
+from lorchestra import items as item_stream
+from lorchestra.handlers.base import StepAnswer
+from lorchestra.items import Item
+from lorchestra.ops import Flow
+from lorchestra.run_store.protocol import PrivateValues
+from lorchestra.segments import Segment
+from lorchestra.supervisor import Scope, StepRaised, StepStopped, pull
+
+StartStep: TypeAlias = Callable[[str, Mapping[str, Iterator[Any]]], Flow | StepAnswer]
+"""Begins a step, given the streams it takes by the name of the param: done at once, or a flow to be pulled from."""
+
+
+class Spills:
+    """Items of a run that are written out because more than one step reads them."""
+
+    def __init__(self, private: PrivateValues, run_id: str) -> None:
+        self._private = private
+        self._run_id = run_id
+
+    def write(self, step_id: str, items: Iterator[Item]) -> None:
+        self._private.spill(self._run_id, f"{step_id}.items", map(item_stream.encode, items))
+
+    def read(self, step_id: str) -> Iterator[Item]:
+        return map(item_stream.decode, self._private.read_spill(self._run_id, f"{step_id}.items"))
+
+
+def run_segment(segment: Segment, start: StartStep, *, scope: Scope, spills: Spills) -> dict[str, StepAnswer]:
+    """What each step of the segment answered. Raises StepRaised, which names the step whose code raised."""
+    try:
+        with ExitStack() as opened:
+            answers = _pull_from_sink(segment, start, scope, spills, opened)
+        scope.check()
+    except (StepRaised, StepStopped):
+        raise
+    except Exception as error:
+        raise scope.fail(scope.mark[0], error) from error
+    return answers
+
+
+def _pull_from_sink(
+    segment: Segment, start: StartStep, scope: Scope, spills: Spills, opened: ExitStack
+) -> dict[str, StepAnswer]:
+    streams: dict[str, Iterator[Any]] = {}
+    flows: dict[str, Flow] = {}
+    answers: dict[str, StepAnswer] = {}
+    for step_id in segment.steps:
+        inputs = {
+            name: pull(scope, streams.pop(source.producer), producer=source.producer, consumer=step_id)
+            if source.joined
+            else spills.read(source.producer)
+            for name, source in segment.inputs_of(step_id).items()
+        }
+        scope.enter(step_id)
+        begun = start(step_id, inputs)
+        if isinstance(begun, StepAnswer):
+            answers[step_id] = begun
+            continue
+        stream = begun.stream()
+        # Closed by the thread that runs it, in order, and not whenever it happens to be collected.
+        opened.callback(stream.close)
+        flows[step_id], streams[step_id] = begun, stream
+    for step_id, left in streams.items():
+        # What no step pulls ends here: written out for the steps that will read it, or only counted.
+        drained = pull(scope, left, producer=step_id, consumer=step_id)
+        if step_id in segment.spilled:
+            spills.write(step_id, drained)
+        else:
+            for _ in drained:
+                pass
+    for step_id, flow in flows.items():
+        scope.enter(step_id)
+        answers[step_id] = flow.finish()
+    return {step_id: answers[step_id] for step_id in segment.steps}

@@ -1,0 +1,195 @@
+"""A project folder under a profile, and what belongs to it: definitions, callables, run store, clients, handlers.
+
+This is where the parts are put together; nothing below it knows of settings or of the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lorchestra import settings as project_settings
+from lorchestra.callable import CallableRegistry, project_registry
+from lorchestra.cancellation import Cancellation
+from lorchestra.compiler import compile_job
+from lorchestra.errors import CompileError, ConfigurationError, DefinitionError, Problem
+from lorchestra.executor import FINISHED, Executor
+from lorchestra.handlers.compute import ComputeHandler
+from lorchestra.handlers.orchestration import OrchestrationHandler
+from lorchestra.handlers.registry import HandlerRegistry
+from lorchestra.observer import Observer
+from lorchestra.registry import JobRegistry
+from lorchestra.result import ExecutionResult
+from lorchestra.run_store import InMemoryRunStore, SqliteRunStore
+from lorchestra.run_store.protocol import RunFilter, RunStore
+from lorchestra.schemas import Backend, Envelope, JobInstance, RunRecord
+from lorchestra.settings import Settings
+from lorchestra.settings_model import RunStoreKind, StoracleKind
+from lorchestra.storacle import RpcClient, StoracleClient
+from lorchestra.storacle.journal import JournalService
+from lorchestra.storacle.transports import InProcessTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Live objects that a caller passes in place of the workspace's own. They stay the caller's to close."""
+
+    registry: JobRegistry | None = None
+    store: RunStore | None = None
+    handlers: HandlerRegistry | None = None
+
+
+class Workspace:
+    """Each part is made when it is first asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str],
+        definitions_dir: Path | None = None,
+        given: Given | None = None,
+        observer: Observer | None = None,
+        cancellation: Cancellation | None = None,
+        keep_values: bool = False,
+    ) -> None:
+        self.settings = settings
+        self._environ = environ
+        self._definitions_dir = definitions_dir or settings.definitions_path
+        self._given = given or Given()
+        self._observer = observer
+        self._cancellation = cancellation
+        self._keep_values = keep_values
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        start: Path | None = None,
+        settings_file: Path | None = None,
+        profile: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Workspace:
+        """The project that the folder `start` (the working directory) lies in."""
+        environ = dict(os.environ) if environ is None else environ
+        settings = project_settings.load(
+            start=start or Path.cwd(), file=settings_file, profile=profile, environ=environ
+        )
+        return cls(settings, environ=environ, **options)
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._given.store is None and "store" in self.__dict__:
+            self.store.close()
+
+    @cached_property
+    def registry(self) -> JobRegistry:
+        return self._given.registry or JobRegistry(self._definitions_dir)
+
+    @cached_property
+    def callables(self) -> CallableRegistry:
+        return project_registry(self.settings.callables_path)
+
+    @cached_property
+    def store(self) -> RunStore:
+        if self._given.store is not None:
+            return self._given.store
+        chosen = self.settings.run_store
+        if chosen.kind is RunStoreKind.MEMORY:
+            return InMemoryRunStore()
+        return SqliteRunStore(chosen.path, heartbeat_s=chosen.heartbeat_s, stale_after_s=chosen.stale_after_s)
+
+    @cached_property
+    def client(self) -> StoracleClient:
+        chosen = self.settings.storacle
+        service = JournalService(chosen.path if chosen.kind is StoracleKind.JOURNAL else None)
+        return RpcClient(InProcessTransport(service))
+
+    @cached_property
+    def handlers(self) -> HandlerRegistry:
+        if self._given.handlers is not None:
+            return self._given.handlers
+        llm = self.settings.llm
+        return HandlerRegistry(
+            {
+                Backend.INFEROMETER: ComputeHandler(
+                    llm.client_config(self._environ) if llm else None, self.store.digester
+                ),
+                Backend.ORCHESTRATION: OrchestrationHandler(self.registry),
+            }
+        )
+
+    @cached_property
+    def executor(self) -> Executor:
+        return Executor(
+            self.store,
+            self.handlers,
+            client=self.client,
+            callables=self.callables,
+            root=self.settings.root,
+            content=self.settings.content_path,
+            observer=self._observer,
+            keep_values=self._keep_values,
+        )
+
+    def compile(self, envelope: Envelope) -> JobInstance:
+        definition = self.registry.load(envelope.job_id, envelope.version)
+        try:
+            return compile_job(definition, envelope.ctx, envelope.payload)
+        except CompileError as error:
+            source = self.registry.source_of(envelope.job_id, envelope.version)
+            raise CompileError(*(problem.at(source.locate(problem.path)) for problem in error.problems)) from error
+
+    def execute(self, envelope: Envelope) -> ExecutionResult:
+        instance = self.compile(envelope)
+        return self.executor.execute(instance, envelope, cancellation=self._cancellation)
+
+    def resume(self, run_id: str, *, accept_changes: bool = False) -> ExecutionResult:
+        """Continue a run from its first segment without an outcome; `run_id` may be cut short."""
+        record = self.store.get(self.store.find(run_id))
+        if record.parent_run_id is not None:
+            raise DefinitionError(
+                Problem(
+                    found=f"run {record.run_id} is a child of run {record.parent_run_id}",
+                    expected="a child is resumed by its parent",
+                    hint=f"resume {record.parent_run_id}",
+                )
+            )
+        envelope = self._envelope_of(record)
+        instance = self.compile(envelope.model_copy(update={"version": record.job_version}))
+        return self.executor.resume(
+            record.run_id, instance, envelope, accept_changes=accept_changes, cancellation=self._cancellation
+        )
+
+    def last_unfinished(self, job_id: str, namespace: str) -> str | None:
+        """The id of the job's latest run, when that run can be resumed."""
+        runs = self.store.list_runs(RunFilter(job_id=job_id, namespace=namespace, limit=1))
+        return runs[0].run_id if runs and runs[0].status not in FINISHED else None
+
+    def retention(self, keep: timedelta | None) -> timedelta:
+        """How long runs are kept: as asked, else as the settings say."""
+        chosen = keep or self.settings.run_store.keep
+        if chosen is None:
+            raise ConfigurationError(
+                "how long runs are kept is not set; pass --keep 90d, or set `run_store: {keep: 90d}` in lorchestra.yaml"
+            )
+        return chosen
+
+    def _envelope_of(self, record: RunRecord) -> Envelope:
+        values: Any = {}
+        if record.envelope.has_values:
+            values = self.store.private.get(record.run_id, "envelope")
+        return Envelope(
+            job_id=record.job_id,
+            version=record.envelope.version,
+            smoke_namespace=record.envelope.smoke_namespace,
+            **values,
+        )
