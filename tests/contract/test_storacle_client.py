@@ -621,7 +621,9 @@ def test_threads_share_a_client_and_each_op_has_one_effect(world: World) -> None
 @given(st.data())
 def test_service_answers_any_params(data: st.DataObject) -> None:
     service = JournalService()
-    scalars = st.sampled_from([None, True, 1, 1.5, "x", "raw", [], {}, [1], {"k": 1}, {"k": {"in": ["a"]}}])
+    scalars: st.SearchStrategy[Any] = st.sampled_from(
+        [None, True, 1, 1.5, "x", "raw", [], {}, [1], {"k": 1}, {"k": {"in": ["a"]}}]
+    )
     good: dict[str, Any] = {
         **_rows({"k": 1}),
         **{"where": None, "count": 1, "key": "k", "value": 1, "columns": ["k"], "limit": 1},
