@@ -9,10 +9,12 @@ from typing import Annotated, Any, TypeAlias
 
 import orjson
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 JSONValue: TypeAlias = bool | int | float | str | Sequence["JSONValue"] | Mapping[str, "JSONValue"] | None
 JSONObject: TypeAlias = Mapping[str, JSONValue]
+
+_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def canonical_bytes(value: object) -> bytes:
@@ -30,16 +32,23 @@ def sha256(value: object) -> str:
 
 def freeze(value: Any) -> Any:
     """The same value, with tuples for lists and read-only mappings for dicts, all the way down."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    # Asked first, since nearly every value is one of them and the abstract class below is slow to ask.
+    if kind in _SCALARS or kind is MappingProxyType:
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return MappingProxyType({key: freeze(item) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
-        return tuple(freeze(item) for item in value)
+        return tuple([freeze(item) for item in value])
     return value
 
 
 def thaw(value: Any) -> Any:
     """The same value, with plain lists and dicts: a private copy that may be changed."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is MappingProxyType or kind is dict or isinstance(value, Mapping):
         return {key: thaw(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [thaw(item) for item in value]
@@ -53,25 +62,30 @@ def _plain(value: object) -> object:
 
 
 class _Frozen:
-    """Lets a pydantic field hold a frozen JSON object or value; it is validated as JSON and dumped as plain JSON."""
+    """Lets a pydantic field hold a frozen JSON object or value; it is dumped as plain JSON."""
 
     def __init__(self, *, is_object: bool) -> None:
         self.is_object = is_object
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        inner = (
-            core_schema.dict_schema(core_schema.str_schema(strict=True), core_schema.any_schema(), strict=False)
-            if self.is_object
-            else core_schema.any_schema()
-        )
-        return core_schema.no_info_after_validator_function(
-            freeze,
-            core_schema.no_info_before_validator_function(thaw, inner),
+        return core_schema.no_info_plain_validator_function(
+            _frozen_object if self.is_object else freeze,
             serialization=core_schema.plain_serializer_function_ser_schema(thaw),
         )
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Any:
         return {"type": "object"} if self.is_object else {}
+
+
+def _frozen_object(value: Any) -> Any:
+    if type(value) is MappingProxyType:
+        return value
+    if not isinstance(value, Mapping):
+        raise PydanticCustomError("dict_type", "Input should be a valid dictionary")
+    for key in value:
+        if not isinstance(key, str):
+            raise PydanticCustomError("string_type", "Keys should be valid strings")
+    return freeze(value)
 
 
 FrozenObject = Annotated[Mapping[str, Any], _Frozen(is_object=True)]

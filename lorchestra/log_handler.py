@@ -42,17 +42,16 @@ class LineHandler(logging.Handler):
         self._lines: FilteringBoundLogger | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.msg, Line):
-            self._emit_own(record, record.msg)
-        elif record.levelno >= self._threshold:
-            self._emit_foreign(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing: what `emit` could not do is no concern of whoever logs."""
+        try:
+            if isinstance(record.msg, Line):
+                self._emit_own(record, record.msg)
+            elif record.levelno >= self._threshold:
+                self._emit_foreign(record)
+        except Exception:  # noqa: BLE001  (a closed or full stream, a forged record: whoever logs must not pay for it)
+            return
 
     def _emit_own(self, record: logging.LogRecord, line: Line) -> None:
-        # A field cannot pass for what every line begins with.
-        fields = {f"{name}_" if name in _HEAD else name: safe(value) for name, value in line.fields.items()}
+        fields = {_field_name(name): safe(value) for name, value in line.fields.items()}
         if line.error is not None:
             fields |= self._error_fields(line.error)
         self._write(record, safe(line.event), record.name, fields)
@@ -76,7 +75,8 @@ class LineHandler(logging.Handler):
         if self._lines is None:
             self._lines = self._open()
         level = next((name for least, name in _LEVEL_NAMES if record.levelno >= least), "debug")
-        getattr(self._lines, level)(event, **fields, logger=logger)
+        # The fields go as one: structlog takes keywords, and some names are its own.
+        getattr(self._lines, level)(event, logger=logger, fields=fields)
 
     def _open(self) -> FilteringBoundLogger:
         # Loaded with the first line that is written: it costs more than all else a short command does.
@@ -132,12 +132,17 @@ def safe(value: Any) -> Field:
     return code_names.type_name(kind)
 
 
+def _field_name(name: str) -> str:
+    """The name, which cannot pass for what every line begins with."""
+    return f"{name}_" if name in _HEAD else str(safe(name))
+
+
 def _printable(letter: str) -> str:
     return letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
 
 
 def _order(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    return {**{name: line[name] for name in _HEAD}, **line}
+    return {**{name: line[name] for name in _HEAD}, **line["fields"]}
 
 
 def _json_renderer() -> Any:

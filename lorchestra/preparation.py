@@ -100,7 +100,7 @@ class Preparation:
             if not source.joined:
                 self._require_completed(step_id, source.producer)
         look_up = partial(self._look_up, step_id)
-        return references.resolve(references.parse(self._steps[step_id].params), look_up)  # type: ignore[return-value]
+        return references.resolve(self._steps[step_id].nodes, look_up)  # type: ignore[return-value]
 
     def _look_up(self, step_id: str, ref: RunRef) -> object:
         if ref.path in (("items",), ("plan",)):

@@ -88,7 +88,7 @@ def _analyse(step: JobStepInstance) -> _Step:
     stream = None
     named = set()
     takes = SHAPES[step.op].takes
-    for path, ref in references.run_refs(references.parse(step.params)):
+    for path, ref in references.run_refs(step.nodes):
         # The compiler lets a reference stand here only when it is to a stream, and to a stream only here.
         if takes is not None and path == (takes.name,):
             stream = (takes.name, ref.step)

@@ -134,19 +134,20 @@ def _nested(override: Override) -> dict[str, Any]:
 
 def _placed(problem: Problem, source: Source, profile: str | None, overrides: Sequence[Override]) -> str:
     """The problem at the variable that brought it, else where the profile or the file says something about it."""
-    for override in overrides:
-        if override.path == problem.path[: len(override.path)]:
-            return f"environment variable {override.variable}: {problem.at(None).found}; {problem.expected}"
-    return str(problem.at(_locate(source, profile, problem.path)))
+    path = problem.path
+    location = _locate(source, profile, path)
+    if location is None or any(override.path == path[: len(override.path)] for override in overrides):
+        return f"environment variable {settings_override.variable_of(path)}: {problem.found}; {problem.expected}"
+    return str(problem.at(location))
 
 
-def _locate(source: Source, profile: str | None, path: errors.Path) -> Location:
+def _locate(source: Source, profile: str | None, path: errors.Path) -> Location | None:
     for length in range(len(path), 0, -1):
         for above in (("profiles", profile), ()) if profile is not None else ((),):
             place = (*above, *path[:length])
             if _stands(source.value, place):
                 return source.locate(place)
-    return source.locate(())
+    return None if path else source.locate(())
 
 
 def _stands(value: Any, path: errors.Path) -> bool:

@@ -12,6 +12,7 @@ from lorchestra.cli.state import Finished, State
 from lorchestra.cli.values import read_object
 
 app = typer.Typer(help="Run jobs and see what they would do.", no_args_is_help=True, rich_markup_mode=None)
+run_app = typer.Typer(rich_markup_mode=None)
 
 JobId = Annotated[str, typer.Argument(help="The job's id, the name of its file without `.yaml`.")]
 Ctx = Annotated[
@@ -34,6 +35,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
+@run_app.command("run")
 @app.command()
 def job(
     context: typer.Context,

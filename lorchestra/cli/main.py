@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import typer
 
 from lorchestra import __version__, errors
-from lorchestra.cli import callables, exec_, exit_codes, jobs, output, runs, schema
+from lorchestra.cli import exit_codes, output
+from lorchestra.cli.lazy_group import LazyGroup
 from lorchestra.cli.state import Finished, State
 
 # Options of `lorchestra` itself that may as well stand behind the command; True where a value follows.
@@ -23,20 +26,31 @@ GLOBAL_OPTIONS = {
     "--debug": False,
 }
 
+
+class Commands(LazyGroup):
+    commands_by_name: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "exec": ("lorchestra.cli.exec_", "Run jobs, and see what they would do."),
+        "run": ("lorchestra.cli.exec_", "Run a job: the short form of `exec job`."),
+        "jobs": ("lorchestra.cli.jobs", "List, show and validate job definitions."),
+        "runs": ("lorchestra.cli.runs", "List, show, resume and prune runs."),
+        "callables": ("lorchestra.cli.callables", "List what jobs can call."),
+        "schema": ("lorchestra.cli.schema", "Print the JSON Schema of a kind of file."),
+    }
+
+
 app = typer.Typer(
     name="lorchestra",
+    cls=Commands,
     help="Run YAML jobs: compiled, recorded, and safe to kill at any moment.",
     epilog="The options above may also stand behind the command.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.add_typer(exec_.app, name="exec")
-app.command("run")(exec_.job)
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(runs.app, name="runs")
-app.add_typer(callables.app, name="callables")
-app.command("schema")(schema.schema)
+
+
+# How typer ends: after help, an interrupt, a mistake in the options.
+_CODES_OF_TYPER = {"0": exit_codes.COMPLETED, "1": exit_codes.INTERRUPTED, "2": exit_codes.USAGE}
 
 
 def _print_version(asked: bool) -> None:
@@ -70,6 +84,8 @@ def options(
 
 
 def main() -> None:
+    # Looking for plugins of pydantic through every installed package would take as long as all of our own start.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -82,8 +98,7 @@ def run(arguments: list[str]) -> int:
     except Finished as finished:
         return finished.code
     except SystemExit as end:
-        # typer ends this way: 0 after help, 1 after an interrupt, 2 for a mistake in the options.
-        return {0: exit_codes.COMPLETED, 1: exit_codes.INTERRUPTED}.get(end.code, exit_codes.USAGE)
+        return _CODES_OF_TYPER.get(str(end.code), exit_codes.USAGE)
     except errors.LorchestraError as error:
         output.error(f"error: {error}")
         if debug:
@@ -91,7 +106,7 @@ def run(arguments: list[str]) -> int:
         return exit_codes.of_error(error)
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing more may be written, not even on the way out.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return exit_codes.COMPLETED
     except Exception as error:  # noqa: BLE001  (the edge of the process; the message may hold values)
         output.error(f"error: a {type(error).__name__} that lorchestra did not expect; --debug shows where")

@@ -16,6 +16,10 @@ class Kind(StrEnum):
     SETTINGS = "settings"
 
 
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
 def schema(kind: Annotated[Kind, typer.Argument(help="job, pipeline or settings.")]) -> None:
     """Print the JSON Schema of a kind of file, for editors and other tools.
 

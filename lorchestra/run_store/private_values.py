@@ -221,9 +221,12 @@ def _lines(path: Path, run_id: str, name: str) -> Iterator[bytes]:
                 lines = file.readlines(min(left, _READ_BYTES))
             except OSError as error:
                 raise files.failure(error, path, "read") from error
-            block = b"".join(lines)
-            if not 0 < len(block) <= left:
+            if not lines:
                 raise _damaged(run_id, name)
+            block = b"".join(lines)
+            if len(block) > left:  # the footer came along
+                lines.pop()
+                block = block[:left]
             left -= len(block)
             count += len(lines)
             checksum = zlib.crc32(block, checksum)

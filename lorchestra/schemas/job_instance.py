@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 
 from pydantic import Field
 
+from lorchestra import references
 from lorchestra.json_value import FrozenObject, canonical_bytes
+from lorchestra.references import Node
 from lorchestra.schemas.job_def import Concurrency, IdempotencyConfig, JobDef, OnError, RetryPolicy
 from lorchestra.schemas.op import Op
 from lorchestra.schemas.value import Value
@@ -29,6 +32,11 @@ class JobStepInstance(Value):
     idempotency: IdempotencyConfig = IdempotencyConfig()
     semantic_key: str | None = None
     compiled_skip: bool = False
+
+    @cached_property
+    def nodes(self) -> Node:
+        """The params, parsed: once, however often a run looks at them."""
+        return references.parse(self.params)
 
 
 class JobInstance(Value):

@@ -64,12 +64,7 @@ class PlanRefused(PermanentError):
         applied: tuple[OpResult, ...],
         code: int = ErrorCode.REFUSED,
     ) -> None:
-        count = len(applied)
-        stays = (
-            f"; {count} {'op' if count == 1 else 'ops'} before it {'stays' if count == 1 else 'stay'} applied"
-            if count
-            else ""
-        )
+        stays = f"; ops before it that stay applied: {len(applied)}" if applied else ""
         super().__init__(f"storacle refused op '{op_id}' ({method}): {reason}{stays}")
         self.op_id = op_id
         self.method = method

@@ -279,7 +279,7 @@ def test_refused_op_stops_the_plan_there_and_the_error_says_what_stays(world: Wo
     refused = caught.value
     assert (refused.op_id, refused.method, refused.code) == ("b", "assert.exists", ErrorCode.ASSERTION_FAILED)
     assert [one.op_id for one in refused.applied] == ["a"]
-    assert "1 op before it stays applied" in str(refused)
+    assert "ops before it that stay applied: 1" in str(refused)
     assert SECRET not in str(refused)
     assert world.read() == [{"k": "x"}]
 

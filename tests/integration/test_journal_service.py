@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, Any, TypeAlias
 
 import orjson
 import pytest
@@ -27,11 +30,15 @@ from lorchestra.storacle.journal.file import HEADER
 from lorchestra.storacle.transports import InProcessTransport
 
 META = RpcMeta(job_id="j", run_id="01RUN", step_id="write", correlation_id="01RUN", ts="2024-01-01T00:00:00Z")
+ROOT = Path(__file__).parents[2]
 UNITS = 30
 OPS = 2 * UNITS
 
+TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
+
 WORKER = """
 import sys
+import threading
 from pathlib import Path
 from lorchestra.storacle.journal import JournalService
 from tests.integration.test_journal_service import UNITS, submit, unit
@@ -39,8 +46,9 @@ from tests.integration.test_journal_service import UNITS, submit, unit
 service = JournalService(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-for number in range(UNITS):
-    submit(service, *unit(number))
+start = int(sys.argv[2])
+for number in range(start, start + UNITS):
+    submit(service, *unit(number % UNITS))
     print(number, flush=True)
 """
 
@@ -59,7 +67,7 @@ def unit(number: int) -> tuple[StoracleOp, ...]:
         StoracleOp(
             op_id=f"cursor{number}",
             method="state.put",
-            params={"key": "cursor", "value": number, "expected": number - 1 if number else None},
+            params={"key": f"cursor{number}", "value": number, "expected": None},
             idempotency_key=f"cursor{number}",
             group=f"g{number}",
         ),
@@ -83,7 +91,7 @@ def _assert_whole(path: Path) -> None:
     assert [row["k"] for row in rows] == [
         f"{number:03d}-{row}" for number in range(UNITS) for row in sorted(map(str, range(20)))
     ]
-    assert service.rows("prod", "storacle", "_state") == [{"key": "cursor", "value": UNITS - 1}]
+    assert len(service.rows("prod", "storacle", "_state")) == UNITS
     entries = [orjson.loads(line) for line in path.read_bytes().splitlines()[1:]]
     keys = [key for entry in entries for key, _, _ in entry["ledger"]]
     assert sorted(keys) == sorted({f"{name}{number}" for number in range(UNITS) for name in ("rows", "cursor")})
@@ -95,9 +103,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def _worker(path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", WORKER, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def _worker(path: Path, *, start: int = 0) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", WORKER, str(path), str(start)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             assert _pipe(process.stdout).readline() == "ready\n"
             yield process
@@ -176,21 +184,32 @@ def test_journal_whose_first_write_was_cut_is_begun_anew(path: Path, length: int
     assert path.read_bytes() == HEADER
 
 
-def test_interrupt_between_the_file_and_the_memory_leaves_one_effect(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("moment", range(20))
+def test_interrupt_while_an_entry_is_written_leaves_one_effect_or_none(path: Path, moment: int) -> None:
     service = JournalService(path)
+    submit(service, *unit(0))
+    steps = iter(range(1_000))
 
-    def interrupt(fd: int) -> None:
-        raise KeyboardInterrupt
+    def interrupt(frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        if frame.f_code.co_name not in ("_append", "_write"):
+            return None
+        if next(steps) == moment:
+            raise KeyboardInterrupt
+        return interrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            submit(service, *unit(0))
-    assert service.effects == 2
-    assert {one.status for one in submit(service, *unit(0))} == {OpStatus.ALREADY}
-    assert len(service.rows("prod", "raw", "objects")) == 20
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        with suppress(KeyboardInterrupt):
+            submit(service, *unit(1))
+    finally:
+        sys.settrace(before)
+    landed = JournalService(path).effects == 4
+    assert service.effects == (4 if landed else 2)
+    assert service.rows("prod", "raw", "objects") == JournalService(path).rows("prod", "raw", "objects")
+    expected = OpStatus.ALREADY if landed else OpStatus.APPLIED
+    assert {one.status for one in submit(service, *unit(1))} == {expected}
+    assert len(service.rows("prod", "raw", "objects")) == 40
 
 
 def test_deletes_updates_and_tokens_are_read_back(path: Path) -> None:
@@ -222,13 +241,28 @@ def test_deletes_updates_and_tokens_are_read_back(path: Path) -> None:
 
 
 def test_processes_sending_the_same_plan_at_once_have_each_effect_once(path: Path) -> None:
-    with _worker(path) as one, _worker(path) as two, _worker(path) as three, _worker(path) as four:
-        for process in (one, two, three, four):
+    with ExitStack() as stack:
+        # In turns that differ: at the same place, each would write the same bytes.
+        workers = [stack.enter_context(_worker(path, start=start)) for start in (0, 7, 15, 22)]
+        for process in workers:
             _go(process)
-        for process in (one, two, three, four):
+        for process in workers:
             assert len(_pipe(process.stdout).readlines()) == UNITS
             assert process.wait() == 0
     _assert_whole(path)
+
+
+def test_service_waits_for_a_process_that_holds_the_journal(path: Path) -> None:
+    service = JournalService(path)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=submit, args=(service, *unit(0)))
+        waiting.start()
+        waiting.join(0.02)
+        assert waiting.is_alive()
+        assert path.read_bytes() == HEADER
+    waiting.join()
+    assert service.effects == 2
 
 
 def test_service_sees_what_another_wrote_before_it_answers(path: Path) -> None:
@@ -275,6 +309,17 @@ def test_full_disk_refuses_the_op_and_leaves_everything_as_it_was(path: Path) ->
         assert len(service.rows("prod", "raw", "objects")) == 20
     assert {one.status for one in submit(service, *unit(1))} == {OpStatus.APPLIED}
     assert JournalService(path).effects == 4
+
+
+def test_journal_that_cannot_be_begun_anew_takes_nothing_before_it_can(path: Path) -> None:
+    service = JournalService(path)
+    path.unlink()
+    for _ in range(2):
+        with _file_size_limit(5), pytest.raises(PlanRefused) as caught:
+            submit(service, *unit(0))
+        assert caught.value.code == ErrorCode.STORAGE_FULL
+    submit(service, *unit(0))
+    assert JournalService(path).effects == 2
 
 
 def test_run_that_could_not_be_opened_on_a_full_disk_is_not_open(path: Path) -> None:

@@ -53,11 +53,13 @@ class Database:
         files.ensure_file(path)
         self._lock = WriteLock(path.with_name("write.lock"), patience_s=PATIENCE_S)
         try:
-            with self._locked(), self._translated("open its file"):
-                self._connection = sqlite3.connect(
-                    path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
-                )
-                self._prepare(self._connection, now)
+            self._lock.acquire()
+            try:
+                self._connect(now)
+            except sqlite3.Error as error:
+                raise failure(error, path, "open its file") from error
+            finally:
+                self._lock.release()
         except BaseException:
             if self._connection is not None:
                 self._connection.close()
@@ -67,38 +69,51 @@ class Database:
     @contextlib.contextmanager
     def write(self, doing: str, *, keep: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction, durable at the end; rolled back when anything is raised, or without `keep`."""
-        with (
-            self._mutex,
-            self._translated(doing),
-            self._locked(),
-            _transaction(self._open_connection(), "BEGIN IMMEDIATE", keep=keep) as connection,
-        ):
-            yield connection
+        with self._mutex:
+            connection = self._open_connection()
+            self._lock.acquire()
+            try:
+                yield from self._transaction(connection, "BEGIN IMMEDIATE", doing, keep=keep)
+            finally:
+                self._lock.release()
 
     @contextlib.contextmanager
     def read(self, doing: str) -> Iterator[sqlite3.Connection]:
         """One view of the file, whatever others write meanwhile."""
-        with (
-            self._mutex,
-            self._translated(doing),
-            _transaction(self._open_connection(), "BEGIN", keep=True) as connection,
-        ):
-            yield connection
+        with self._mutex:
+            yield from self._transaction(self._open_connection(), "BEGIN", doing, keep=False)
 
     def close(self) -> None:
         with self._mutex:
             if self._connection is None:
                 return
             connection, self._connection = self._connection, None
-            with self._translated("close its file"):
+            try:
+                # The last to close copies the log into the file and deletes it; nobody may open it just then.
+                self._lock.acquire()
+            finally:
                 try:
-                    # The last to close copies the log into the file and deletes it; nobody may open it just then.
-                    self._lock.acquire()
+                    connection.close()
+                except sqlite3.Error as error:
+                    raise failure(error, self._path, "close its file") from error
                 finally:
-                    try:
-                        connection.close()
-                    finally:
-                        self._lock.close()
+                    self._lock.close()
+
+    def _transaction(
+        self, connection: sqlite3.Connection, begin: str, doing: str, *, keep: bool
+    ) -> Iterator[sqlite3.Connection]:
+        try:
+            connection.execute(begin)
+            try:
+                yield connection
+                if keep:
+                    connection.execute("COMMIT")
+            finally:
+                # Also after a COMMIT that failed for want of space: the next transaction starts clean.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except (sqlite3.Error, UnicodeError) as error:
+            raise failure(error, self._path, doing) from error
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -107,40 +122,15 @@ class Database:
             raise StoreError(f"the run store ({self._path}) was opened before this process was forked; open it anew")
         return self._connection
 
-    def _prepare(self, connection: sqlite3.Connection, now: datetime) -> None:
+    def _connect(self, now: datetime) -> None:
+        connection = sqlite3.connect(self._path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+        self._connection = connection
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise StoreError(f"the file system of {self._path} does not allow SQLite's WAL mode; choose a local one")
         connection.execute("PRAGMA synchronous = FULL")
         if migrations.version_of(connection, self._path) < len(migrations.MIGRATIONS):
-            with _transaction(connection, "BEGIN IMMEDIATE", keep=True):
-                migrations.migrate(connection, self._path, at=now)
+            connection.execute("BEGIN IMMEDIATE")
+            migrations.migrate(connection, self._path, at=now)
+            connection.execute("COMMIT")
             with files.guarded(self._path.parent, "sync"):
                 files.sync_folder(self._path.parent)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._lock.acquire()
-        try:
-            yield
-        finally:
-            self._lock.release()
-
-    @contextlib.contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, UnicodeError) as error:
-            raise failure(error, self._path, doing) from error
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str, *, keep: bool) -> Iterator[sqlite3.Connection]:
-    connection.execute(begin)
-    try:
-        yield connection
-        if keep:
-            connection.execute("COMMIT")
-    finally:
-        # Also after a COMMIT that failed for want of space: the next transaction starts clean.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import orjson
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError
 
 from lorchestra.errors import StoreError
 from lorchestra.run_store import run_state
@@ -21,12 +22,22 @@ _IN_COLUMNS = {"status", "completed_at", "error", "attempts"}
 
 def body(value: BaseModel) -> str:
     """The value as JSON."""
-    exclude = _IN_COLUMNS if isinstance(value, RunRecord) else None
     try:
-        return value.model_dump_json(exclude=exclude)
-    except PydanticSerializationError:
-        # Without the cause: it quotes what cannot be written.
+        return orjson.dumps(value, default=_plain).decode()
+    except TypeError:
+        # Without the cause: it may quote what cannot be written.
         raise StoreError(f"a {type(value).__name__} holds something that JSON cannot represent") from None
+
+
+def _plain(value: object) -> object:
+    # Models one level at a time: orjson does the rest of the work, several times faster than pydantic.
+    if isinstance(value, RunRecord):
+        return {name: field for name, field in vars(value).items() if name not in _IN_COLUMNS}
+    if isinstance(value, BaseModel):
+        return vars(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
 
 
 def value(model: type[Model], text: str) -> Model:

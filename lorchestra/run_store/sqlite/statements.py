@@ -9,20 +9,17 @@ from datetime import datetime
 
 from lorchestra import json_value
 from lorchestra.errors import RunNotFound, StaleAttempt
+from lorchestra.run_store import run_state
 from lorchestra.run_store.protocol import RunFilter
 from lorchestra.run_store.sqlite import rows
 from lorchestra.run_store.sqlite.rows import RunRow
 from lorchestra.schemas import JobDef, RunRecord, RunStatus, StepManifest, StepOutcome
 
 
-def is_known(connection: sqlite3.Connection, run_id: str) -> bool:
-    return connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone() is not None
-
-
 def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, worker_id: str) -> None:
-    connection.execute(
-        """INSERT INTO runs (run_id, parent_run_id, job_id, namespace, definition_sha256, status, started_at,
-            attempt_n, worker_id, record) VALUES (?, ?, ?, ?, ?, 'running', ?, 1, ?, ?)""",
+    added = connection.execute(
+        """INSERT OR IGNORE INTO runs (run_id, parent_run_id, job_id, namespace, definition_sha256, status,
+            started_at, attempt_n, worker_id, record) VALUES (?, ?, ?, ?, ?, 'running', ?, 1, ?, ?)""",
         (
             record.run_id,
             record.parent_run_id,
@@ -34,6 +31,7 @@ def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, worker
             body,
         ),
     )
+    run_state.check_new(record, is_known=added.rowcount == 0)
 
 
 def reopen_run(connection: sqlite3.Connection, run_id: str, attempt_n: int, worker_id: str) -> None:

@@ -79,7 +79,6 @@ class SqliteRunStore:
         entries = statements.bodies((), manifests)
         with self._database.write("record a run") as connection:
             worker_id = self._hold_worker()
-            run_state.check_new(record, is_known=statements.is_known(connection, record.run_id))
             if exclusive:
                 self._settle_rivals(connection, record)
             statements.keep_definition(connection, record, definition)

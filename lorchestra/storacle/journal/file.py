@@ -70,19 +70,18 @@ class JournalFile:
         stat = os.fstat(fd)
         if stat.st_ino != self._inode or stat.st_size < self._end:
             # The first look, or a file that was replaced: what was known of it is void.
+            self.forget()
             self._state.clear()
             self._end = 0
-            self._inode = stat.st_ino
             self._check_header(fd)
+            self._inode = stat.st_ino
         if os.fstat(fd).st_size == self._end:
             return
-        try:
-            with os.fdopen(os.dup(fd), "rb") as file:
-                file.seek(self._end)
-                self._replay(file)
-        except BaseException:
-            self.forget()
-            raise
+        # Its writer may have died before it synced; what is answered from these lines must be as durable as they.
+        os.fsync(fd)
+        with os.fdopen(os.dup(fd), "rb") as file:
+            file.seek(self._end)
+            self._replay(file)
         if os.fstat(fd).st_size > self._end:
             os.ftruncate(fd, self._end)
 
@@ -92,7 +91,6 @@ class JournalFile:
             self._end = len(HEADER)
             return
         if not HEADER.startswith(start):
-            self.forget()
             raise ConfigurationError(f"{self._path} is not a journal of storacle; name another file, or a new one")
         # Nothing yet, or what a crash left of the first write.
         self._write(fd, HEADER)
