@@ -125,9 +125,11 @@ class Execution:
                 return
             failures = tries.add_error(step_id, self._describe(error))
             decision = retry.decide(self._steps[step_id].retry, error, failures=failures, random=self._random)
-            if isinstance(decision, retry.GiveUp) or not self._pause(decision.delay_s, step_id, limits[step_id]):
+            if isinstance(decision, retry.GiveUp) or self._is_over_by_then(decision.delay_s, limits[step_id]):
                 self._fail(prepared.segment, step_id, error, tries)
                 return
+            self._observer.emit("step.retrying", error=error, step_id=step_id, delay_s=round(decision.delay_s, 3))
+            self._supervisor.sleep(decision.delay_s)
 
     def _try(self, prepared: Prepared, limits: Mapping[str, Limits]) -> dict[str, StepAnswer]:
         scope = Scope(prepared.segment.steps[0], self._services.clock.monotonic)
@@ -159,19 +161,16 @@ class Execution:
             limits[step_id] = Limits(idle_s=step.timeout_s, total_s=step.total_timeout_s, deadline=deadline)
         return limits
 
-    def _pause(self, delay_s: float, step_id: str, limits: Limits) -> bool:
-        """Wait for the next try; False, without waiting, when the step's time will be over by then."""
-        if limits.deadline is not None and self._services.clock.monotonic() + delay_s >= limits.deadline:
-            return False
-        self._observer.emit("step.retrying", step_id=step_id, delay_s=round(delay_s, 3))
-        self._supervisor.sleep(delay_s)
-        return True
+    def _is_over_by_then(self, delay_s: float, limits: Limits) -> bool:
+        """Whether the step's total time will be over after a pause, so that waiting would be in vain."""
+        return limits.deadline is not None and self._services.clock.monotonic() + delay_s >= limits.deadline
 
     def _complete(self, answers: Mapping[str, StepAnswer], tries: Tries) -> None:
         for step_id, answer in answers.items():
             output_ref = self.outputs.keep(step_id, answer.output)
             self.outcomes.complete(step_id, answer, tries, output_ref=output_ref)
-            self._observer.emit("step.completed", step_id=step_id, tries=tries.count, **answer.counts)
+            counts: Mapping[str, Any] = answer.counts
+            self._observer.emit("step.completed", step_id=step_id, tries=tries.count, **counts)
 
     def _fail(self, segment: Segment, step_id: str, error: BaseException, tries: Tries) -> None:
         record = self._describe(error)
@@ -185,7 +184,7 @@ class Execution:
 
     def _record_failure(self, step_id: str, error: BaseException, record: ErrorRecord, tries: Tries) -> None:
         self.outcomes.fail(step_id, record, tries)
-        self._observer.emit("step.failed", step_id=step_id, tries=tries.count, error=record.type)
+        self._observer.emit("step.failed", error=error, step_id=step_id, tries=tries.count)
         if self.failure is None and not self._steps[step_id].continue_on_error:
             self.failure = StepFailed(step=step_id, tries=max(1, tries.count), cause=error_record.summary(record))
             self.failure.__cause__ = error

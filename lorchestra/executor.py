@@ -11,10 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lorchestra import error_record, json_value
+from lorchestra import error_record, json_value, log
 from lorchestra.callable import CallableRegistry, default_registry
-from lorchestra.callable.context import CallableLog
-from lorchestra.callable.direct import SilentLog
 from lorchestra.cancellation import Cancellation
 from lorchestra.clock import Clock, SystemClock, child_run_id, new_run_id
 from lorchestra.errors import DefinitionError, JobBusy, Problem, RunCancelled, RunNotFound, StaleAttempt, StoreError
@@ -87,7 +85,6 @@ class Executor:
         clock: Clock | None = None,
         random: Callable[[], float] = system_random.random,
         observer: Observer | None = None,
-        callable_log: CallableLog | None = None,
         grace_s: float = 5.0,
         keep_values: bool = False,
     ) -> None:
@@ -112,7 +109,6 @@ class Executor:
             resources=ResourceFolder(content or self._root),
             clock=self._clock,
             digester=self.store.digester,
-            callable_log=callable_log or SilentLog(),
         )
 
     def check(self, instance: JobInstance) -> None:
@@ -217,8 +213,12 @@ class Executor:
         return ChildRun(result=ExecutionResult.of(record), outputs=outputs)  # type: ignore[arg-type]  # put below
 
     def _carry_out(self, execution: Execution, identity: RunIdentity, request: _Request) -> ChildRun:
+        with log.bound(run_id=identity.run_id, job_id=identity.job_id):
+            return self._carry_out_bound(execution, identity, request)
+
+    def _carry_out_bound(self, execution: Execution, identity: RunIdentity, request: _Request) -> ChildRun:
         run_id, is_child = identity.run_id, request.parent is not None
-        self._observer.emit("run.started", run_id=run_id, job_id=identity.job_id, attempt_n=identity.attempt_n)
+        self._observer.emit("run.started", attempt_n=identity.attempt_n)
         try:
             execution.proceed()
             status, error = execution.status(), execution.failure_record
@@ -237,7 +237,7 @@ class Executor:
         self._close(execution, identity, status, error)
         if status in FINISHED and not is_child and not self._keep_values:
             self._forget_values(run_id, may_have_children=execution.may_have_children)
-        self._observer.emit("run.ended", run_id=run_id, job_id=identity.job_id, status=status.value)
+        self._observer.emit("run.ended", status=status.value)
         return ChildRun(result=ExecutionResult.of(self.store.get(run_id)), outputs=outputs)
 
     def _close(self, execution: Execution, identity: RunIdentity, status: RunStatus, error: ErrorRecord | None) -> None:

@@ -91,8 +91,8 @@ class LogObserver:
     def __init__(self, logger: Logger | None = None) -> None:
         self._logger = logger or get_logger(f"{ROOT}.run")
 
-    def emit(self, event: str, **fields: Field) -> None:
-        self._logger.write(_level_of(event, fields), event, fields)
+    def emit(self, event: str, *, error: BaseException | None = None, **fields: Field) -> None:
+        self._logger.write(_level_of(event, fields), event, fields, error=error)
 
 
 class CountsLog:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+Field: TypeAlias = str | int | float | bool | None
 
 
 class Observer(Protocol):
-    def emit(self, event: str, **fields: str | int | float | bool | None) -> None:
-        """One thing that happened. Fields are ids, counts, durations and hashes; never values."""
+    def emit(self, event: str, *, error: BaseException | None = None, **fields: Field) -> None:
+        """One thing that happened. Fields are ids, counts, durations and hashes, never values; an error may hold some,
+        and is for the eyes of whoever asked for it, on a console."""
 
 
 class SilentObserver:
-    def emit(self, event: str, **fields: str | int | float | bool | None) -> None:
-        pass
+    def emit(self, event: str, *, error: BaseException | None = None, **fields: Field) -> None:
+        """Nobody is told."""
 
 
 class RecordingObserver:
     """Keeps what it was told, for tests."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, str | int | float | bool | None]]] = []
+        self.events: list[tuple[str, dict[str, Field]]] = []
 
-    def emit(self, event: str, **fields: str | int | float | bool | None) -> None:
+    def emit(self, event: str, *, error: BaseException | None = None, **fields: Field) -> None:
         self.events.append((event, fields))

@@ -1,4 +1,4 @@
-"""A group of commands whose modules are imported when one of them is used: `lorchestra --help` needs only their names."""
+"""A group of commands whose modules are imported when they are used: `lorchestra --help` needs only their names."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import typer
 from lorchestra import __version__, errors
 from lorchestra.cli import exit_codes, output
 from lorchestra.cli.lazy_group import LazyGroup
-from lorchestra.cli.state import Finished, State
+from lorchestra.cli.state import Finished, LogFormat, State
 
 # Options of `lorchestra` itself that may as well stand behind the command; True where a value follows.
 GLOBAL_OPTIONS = {
@@ -63,7 +63,7 @@ def _print_version(asked: bool) -> None:
 def options(
     context: typer.Context,
     profile: Annotated[str | None, typer.Option(help="The profile of lorchestra.yaml to use.")] = None,
-    log_format: Annotated[str | None, typer.Option(help="'console' for people, 'json' for machines.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="For people, or JSON lines for machines.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every event (level DEBUG).")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
     show_values: Annotated[
@@ -92,7 +92,6 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Carry out a command line; its exit code."""
     arguments = global_options_first(arguments)
-    debug = "--debug" in arguments
     try:
         app(arguments, prog_name="lorchestra")
     except Finished as finished:
@@ -101,16 +100,17 @@ def run(arguments: list[str]) -> int:
         return _CODES_OF_TYPER.get(str(end.code), exit_codes.USAGE)
     except errors.LorchestraError as error:
         output.error(f"error: {error}")
-        if debug:
+        if "--debug" in arguments:
             output.trace(error)
         return exit_codes.of_error(error)
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing more may be written, not even on the way out.
         sys.stdout = None
         return exit_codes.COMPLETED
-    except Exception as error:  # noqa: BLE001  (the edge of the process; the message may hold values)
-        output.error(f"error: a {type(error).__name__} that lorchestra did not expect; --debug shows where")
-        if debug:
+    except Exception as error:  # noqa: BLE001  (the edge of the process)
+        # Not an error of ours, so its message may hold values.
+        output.error("error: lorchestra failed in a way it did not expect; please report what --debug shows")
+        if "--debug" in arguments:
             output.trace(error)
         return exit_codes.FAILED
     return exit_codes.COMPLETED

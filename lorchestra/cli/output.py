@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -53,12 +53,14 @@ def as_yaml(value: Any) -> None:
     sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
 
 
-def trace(error: BaseException) -> None:
-    """Where an error and its causes were raised. Messages are left out: they may hold values."""
-    seen: BaseException | None = error
-    while seen is not None:
-        frames = traceback.extract_tb(seen.__traceback__)
-        print(f"{type(seen).__name__}, raised at", file=sys.stderr)
-        for frame in frames:
-            print(f"  {frame.filename}:{frame.lineno}:{frame.name}", file=sys.stderr)
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+def trace(raised: BaseException) -> None:
+    """Where an error and its causes were raised, without messages that may hold values."""
+    from lorchestra.digest import Digester
+    from lorchestra.error_record import describe
+
+    record = describe(raised, Digester(os.urandom(32)))
+    while record is not None:
+        error(f"{record.type}, raised at")
+        for place in record.trace:
+            error(f"  {place}")
+        record = record.cause  # type: ignore[assignment]  # the loop ends with the last cause

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lorchestra.registry import JobRegistry
     from lorchestra.workspace import Workspace
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
 
 
 class Finished(Exception):
@@ -24,7 +30,7 @@ class Finished(Exception):
 class State:
     profile: str | None = None
     log_level: str | None = None
-    log_format: str | None = None
+    log_format: LogFormat | None = None
     show_values: bool = False
     debug: bool = False
 
@@ -42,7 +48,7 @@ class State:
         return JobRegistry(definitions_dir or loaded.definitions_path)
 
     def configure_logging(self) -> None:
-        from lorchestra import log, settings
+        from lorchestra import log, process_hooks, settings
 
         loaded = settings.load(start=Path.cwd(), profile=self.profile, environ=os.environ)
         log.configure(
@@ -51,3 +57,4 @@ class State:
             show_values=self.show_values,
             root=loaded.root,
         )
+        process_hooks.install()

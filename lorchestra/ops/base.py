@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lorchestra.callable import CallableRegistry
-from lorchestra.callable.context import CallableLog
 from lorchestra.clock import Clock
 from lorchestra.digest import Digester
 from lorchestra.errors import ConfigurationError
@@ -31,7 +30,6 @@ class Services:
     resources: ResourceFolder
     clock: Clock
     digester: Digester
-    callable_log: CallableLog
 
     def storacle(self) -> StoracleClient:
         if self.client is None:

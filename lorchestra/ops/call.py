@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from lorchestra import log
 from lorchestra.callable import CallableResult
 from lorchestra.callable.context import CallableContext
 from lorchestra.callable.registry import LoadedCallable
@@ -72,7 +73,7 @@ class Call:
             step_id=context.step.step_id,
             namespace=context.identity.namespace,
             clock=context.services.clock,
-            log=context.services.callable_log,
+            log=log.CountsLog(log.get_logger("lorchestra.callable").bind(step_id=context.step.step_id)),
             token=context.scope,
             items=self._input(loaded, params),
             resources=resources,
