@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 from lorchestra import conditions, json_check, reference_checks, references, step_checks
 from lorchestra.clock import Clock, SystemClock
-from lorchestra.errors import CompileError, DefinitionError, EnvelopeError, Path, Problem
+from lorchestra.errors import CompileError, DefinitionError, EnvelopeError, Path, PlanError, Problem
 from lorchestra.json_check import describe
 from lorchestra.json_value import JSONObject, canonical_bytes, empty
+from lorchestra.outputs import SHAPES
+from lorchestra.plan_spec import PlanSpec
 from lorchestra.reference_checks import CheckedStep
 from lorchestra.references import MapNode, Node
-from lorchestra.schemas import IdempotencyConfig, JobDef, JobInstance, JobStepInstance, RetryPolicy, StepDef
+from lorchestra.schemas import IdempotencyConfig, JobDef, JobInstance, JobStepInstance, Op, RetryPolicy, StepDef
 
 T = TypeVar("T")
 
@@ -52,6 +54,22 @@ def compile_job(
     )
 
 
+def problems_of(job_def: JobDef) -> tuple[Problem, ...]:
+    """The mistakes that no ctx or payload can mend. Paths begin at the definition."""
+    problems: list[Problem] = []
+    checked = []
+    for index, step in enumerate(job_def.steps):
+        path: Path = ("steps", index)
+        nodes = {name: references.parse(value) for name, value in step.params.items()}
+        # An `if` that refers to nothing is a plain yes or no; any other may come out either way.
+        runs = step.if_ if isinstance(step.if_, bool) else True if step.if_ is None else None
+        checked.append(CheckedStep(index=index, definition=step, params=nodes, runs=runs))
+        flaws = tuple(step_checks.param_problems(step, nodes))
+        problems += _below((*path, "params"), (*flaws, *_plan_problems(step, nodes, step.params, flaws)))
+        problems += _below((*path, "idempotency"), step_checks.idempotency_problems(step.idempotency))
+    return _in_order((*problems, *reference_checks.problems_of(checked)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inputs:
     ctx: JSONObject
@@ -78,10 +96,9 @@ class _Compilation:
         self._problems: list[Problem] = []
         self._checked: list[CheckedStep] = []
 
-    def all_problems(self) -> list[Problem]:
+    def all_problems(self) -> tuple[Problem, ...]:
         """In the order of the steps."""
-        problems = (*self._problems, *reference_checks.problems_of(self._checked))
-        return sorted(problems, key=lambda problem: int(problem.path[1]))
+        return _in_order((*self._problems, *reference_checks.problems_of(self._checked)))
 
     def compile(self, index: int, step: StepDef) -> JobStepInstance:
         """The step as compiled; of use only when there are no problems."""
@@ -125,7 +142,8 @@ class _Compilation:
             if isinstance(template, MapNode):
                 nodes.update(template.entries)
         self._checked.append(CheckedStep(index=index, definition=step, params=nodes, runs=runs))
-        self._problems += _below(path, step_checks.param_problems(step, nodes))
+        flaws = tuple(step_checks.param_problems(step, nodes))
+        self._problems += _below(path, flaws)
         if not runs:
             return empty()
         ctx, payload = self._inputs.ctx, self._inputs.payload
@@ -134,6 +152,8 @@ class _Compilation:
         if not isinstance(values, Mapping):
             return empty()
         self._problems += _below(path, step_checks.value_problems(step, nodes, values))
+        compiled = {name: references.parse(value) for name, value in values.items()}
+        self._problems += _below(path, _plan_problems(step, compiled, values, flaws))
         return values
 
     def _semantic_key(self, config: IdempotencyConfig, path: Path) -> str | None:
@@ -161,6 +181,27 @@ class _Compilation:
         except DefinitionError as error:
             self._problems += _below(path, error.problems)
             return None
+
+
+def _plan_problems(
+    step: StepDef, nodes: Mapping[str, Node], params: JSONObject, flaws: Iterable[Problem]
+) -> tuple[Problem, ...]:
+    """Of a plan.build whose params, but for the items, refer to nothing any more; beside the flaws already found."""
+    if step.op is not Op.PLAN_BUILD:
+        return ()
+    known = (SHAPES[step.op].params or frozenset()) - {"items"} - {str(flaw.path[0]) for flaw in flaws if flaw.path}
+    wanted = {name: value for name, value in params.items() if name in known and name in nodes}
+    if any(references.has_refs(nodes[name]) for name in wanted):
+        return ()
+    try:
+        PlanSpec.from_params(wanted)
+    except PlanError as error:
+        return error.problems
+    return ()
+
+
+def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: int(problem.path[1])))
 
 
 def _below(path: Path, problems: Iterable[Problem]) -> list[Problem]:

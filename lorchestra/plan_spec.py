@@ -34,6 +34,8 @@ ATOMIC_BYTES_MAX = 64 * 1024 * 1024
 
 EVENT_DATASET = "events"
 EVENT_TABLE = "event_log"
+# What these append goes to the event log unless the spec says otherwise.
+_LOG_METHODS = frozenset({"event.append", "wal.append"})
 _DEFAULT_APPEND_KEY = ("idem_key",)
 
 _KEY_COLUMNS_RULE = "'key_columns' lists the columns that tell rows apart"
@@ -96,7 +98,7 @@ class PlanSpec:
         """The dataset and table that rows of a method go to. Events have a table of their own."""
         own = method == self.method or method != "event.append"
         dataset, table = (self.dataset, self.table) if own else (None, None)
-        if method == "event.append":
+        if method in _LOG_METHODS:
             return dataset or EVENT_DATASET, table or EVENT_TABLE
         return dataset, table
 

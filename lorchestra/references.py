@@ -28,6 +28,7 @@ __all__ = [
     "Reference",
     "RunRef",
     "StaticRef",
+    "has_refs",
     "parse",
     "resolve",
     "resolve_static",
@@ -91,6 +92,10 @@ def run_refs(node: Node) -> Iterator[tuple[Path, RunRef]]:
 def static_refs(node: Node) -> Iterator[tuple[Path, StaticRef]]:
     """Where each `@ctx` and `@payload` reference stands, and what it names."""
     return ((path, ref) for path, ref in _refs(node, ()) if not isinstance(ref, RunRef))
+
+
+def has_refs(node: Node) -> bool:
+    return any(True for _ in _refs(node, ()))
 
 
 def resolve_static(node: Node, *, ctx: JSONObject, payload: JSONObject) -> JSONValue:

@@ -158,12 +158,16 @@ class JobRegistry:
 
 
 def _problems_in(family: Family) -> Iterator[Problem]:
+    from lorchestra import compiler  # slow, and listing needs none of it
+
     for path in family.paths():
         try:
-            job = _validated_job(yaml_source.read(path), path)
+            source = yaml_source.read(path)
+            job = _validated_job(source, path)
         except JobValidationError as error:
             yield from error.problems
             continue
+        yield from (problem.at(source.locate(problem.path)) for problem in compiler.problems_of(job))
         older = family.older.get(job.version, ())
         if path in family.current and older:
             yield definition_files.claimed_twice(f"{family.job_id}@{job.version}", (path, *older))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorchestra import compiler
 from lorchestra.clock import FixedClock
 from lorchestra.compiler import compile_job
 from lorchestra.errors import CompileError, EnvelopeError, Path, Problem
@@ -420,3 +421,35 @@ def test_no_error_shows_a_key_or_value_of_the_payload(payload: Any, texts: list[
         return
     assert SECRET not in message
     assert "771771" not in message
+
+
+def test_a_plan_that_could_never_be_built_is_a_mistake_of_the_definition() -> None:
+    plan = {"items": "@run.fetch.items", "method": "table.upsert", "dataset": "raw", "batch_size": 0}
+    steps = [
+        {"step_id": "fetch", "op": "call", "params": {"callable": "x"}},
+        {"step_id": "persist", "op": "plan.build", "params": plan},
+    ]
+    definition = JobDef.model_validate({"job_id": "a", "version": "2.0", "steps": steps})
+    with pytest.raises(CompileError) as caught:
+        compile_job(definition)
+    found = {problem.found: problem.path for problem in caught.value.problems}
+    at = ("steps", 1, "params")
+    assert found == {
+        "'table' is missing": (*at, "table"),
+        "'key_columns' is missing": (*at, "key_columns"),
+        "'batch_size' is 0": (*at, "batch_size"),
+    }
+    assert compiler.problems_of(definition) == caught.value.problems
+
+
+def test_the_mistakes_of_a_definition_are_known_without_ctx_and_payload() -> None:
+    steps = [
+        {"step_id": "fetch", "op": "call", "params": {"callable": "x", "of": "@payload.missing"}},
+        {"step_id": "use", "op": "call", "if": "@ctx.missing", "params": {"callable": "x", "n": "@run.fech.stats"}},
+        {"step_id": "off", "op": "call", "if": False, "params": {"callable": "x"}},
+        {"step_id": "of_off", "op": "call", "params": {"callable": "x", "n": "@run.off.stats"}},
+    ]
+    found = compiler.problems_of(JobDef.model_validate({"job_id": "a", "version": "2.0", "steps": steps}))
+    assert [problem.path[:2] for problem in found] == [("steps", 1), ("steps", 3)]
+    assert "did you mean 'fetch'?" in str(found[0])
+    assert "which its `if` skips" in str(found[1])

@@ -265,7 +265,7 @@ def test_a_record_with_an_unknown_method_is_an_error_with_a_hint_that_shows_noth
     assert "upsrt" not in text
 
 
-@pytest.mark.parametrize("method", ["table.upsert", "wal.append"])
+@pytest.mark.parametrize("method", ["table.upsert", "table.insert"])
 def test_a_row_without_a_place_to_go_is_an_error(method: str) -> None:
     assert "gives 'dataset', 'table' and 'key_columns'" in message(
         [Record(row(1), method=method)], PlanSpec(method="sql.execute")
@@ -470,3 +470,9 @@ def test_an_item_that_is_no_object_is_refused() -> None:
     wrong: Any = [3]
     with pytest.raises(PermanentError, match="items are JSON objects"):
         build_plan_from_items(wrong, "c")
+
+
+@pytest.mark.parametrize("method", ["event.append", "wal.append"])
+def test_a_log_without_a_place_to_go_is_the_event_log(method: str) -> None:
+    ((op,),) = plan_ops([Record(row(1))], PlanSpec(method=method), KEYS)
+    assert (op.params["dataset"], op.params["table"]) == ("events", "event_log")

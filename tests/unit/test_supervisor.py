@@ -176,8 +176,7 @@ def test_the_step_that_is_pulled_from_is_the_one_at_work() -> None:
         at_work.append(scope.mark[0])
         yield 1
 
-    for _ in pull(scope, items(), producer="a", consumer="b"):
-        at_work.append(scope.mark[0])
+    at_work += [scope.mark[0] for _ in pull(scope, items(), producer="a", consumer="b")]
     assert at_work == ["a", "b"]
     assert scope.mark[0] == "b"
 
