@@ -31,7 +31,7 @@ $(READY): pyproject.toml $(LOCK)
 	@touch $(READY)
 
 demo: $(READY) ## run a small real job
-	cd demo && ../$(BIN)/lorchestra exec job hello_clinic
+	@PATH="$(abspath $(BIN)):$$PATH" demo/run
 
 test: $(READY) ## run the tests, with a sample of the kill loops and the coverage gate
 	$(BIN)/python -m pytest -m 'not prove' --numprocesses=auto --dist=worksteal --cov=lorchestra

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from pydantic import ValidationError
-
+from lorchestra import envelopes
 from lorchestra.cancellation import Cancellation
-from lorchestra.errors import EnvelopeError, Problem, did_you_mean
+from lorchestra.errors import EnvelopeError, Problem
 from lorchestra.observer import Observer
 from lorchestra.preview import preview
 from lorchestra.result import ExecutionResult
@@ -17,7 +16,6 @@ from lorchestra.schemas import Envelope, JobInstance
 from lorchestra.workspace import Given, Workspace
 
 _SERVICES = ("registry", "store", "handlers")
-_KEYS = (*Envelope.model_fields, *_SERVICES)
 
 
 class Options(TypedDict, total=False):
@@ -77,28 +75,7 @@ def compile(envelope: Mapping[str, Any], *, profile: str | None = None) -> JobIn
 
 def read_envelope(envelope: Mapping[str, Any]) -> tuple[Envelope, Given]:
     """The request, and apart from it the live objects that came with it. Raises EnvelopeError with every mistake."""
-    problems = [
-        Problem(
-            found=f"unknown envelope key '{key}'",
-            expected=f"expected one of {', '.join(_KEYS)}",
-            hint=did_you_mean(str(key), _KEYS),
-        )
-        for key in envelope
-        if key not in _KEYS
-    ]
-    request = None
-    try:
-        request = Envelope(**{key: value for key, value in envelope.items() if key in Envelope.model_fields})
-    except ValidationError as error:
-        problems += [
-            Problem(
-                found=f"the envelope's '{'.'.join(map(str, detail['loc']))}' is not valid",
-                expected=detail["msg"],
-            )
-            for detail in error.errors(include_input=False, include_context=False, include_url=False)
-        ]
-    if problems or request is None:
-        raise EnvelopeError(*problems)
+    request = envelopes.read(envelope, services=_SERVICES)
     return request, Given(**{key: envelope[key] for key in _SERVICES if envelope.get(key) is not None})
 
 

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 PACKAGE = "lorchestra"
@@ -39,6 +39,11 @@ def type_name(kind: type, namespaces: Iterable[Mapping[str, Any]] = ()) -> str:
     return "object"
 
 
+def plain_name(value: object) -> str:
+    """The name of the value's type without its module, as messages say it."""
+    return type_name(type(value)).rpartition(".")[2]
+
+
 def is_ours(kind: type) -> bool:
     """Whether the type was defined by this package."""
     module, name = _written(kind)
@@ -54,10 +59,13 @@ def place(file: str, line: int | None, function: str | None, *, root: Path | Non
 
     Files of this package, of installed packages and below `root` are relative to there; of others the last part stands.
     """
-    where = f"{file_name(file, root=root)}:{line or 0}"
+    name = file_name(file, root=root)
+    where = f"{name}:{line or 0}"
     if function is None:
         return where
-    return f"{where}:{function if _FUNCTION.fullmatch(function) else _UNNAMED}"
+    # Code that was made while it ran names its functions as it likes.
+    is_written = name != _UNNAMED and _FUNCTION.fullmatch(function)
+    return f"{where}:{function if is_written else _UNNAMED}"
 
 
 def file_name(file: str, *, root: Path | None = None) -> str:
@@ -74,6 +82,18 @@ def file_name(file: str, *, root: Path | None = None) -> str:
         if inside is not None:
             return inside
     return file.rpartition("/")[2]
+
+
+def is_written(text: str, frame: FrameType | None) -> bool:
+    """Whether the code that is running, from this frame outward to our own, holds the text: then an author wrote it."""
+    while frame is not None and not is_our_code(frame.f_code):
+        # Code that was made while it ran may have been made of data.
+        if file_name(frame.f_code.co_filename) != _UNNAMED and (
+            _holds(frame.f_code.co_consts, text) or text in frame.f_code.co_names or _is_constant(frame, text)
+        ):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def module_name(name: str) -> str:
@@ -103,6 +123,15 @@ def _is_held(kind: type, module: str, name: str, namespaces: Iterable[Mapping[st
     if loaded is not None:
         candidates.append(vars(loaded))
     return any(_look_up(space, name) is kind for space in candidates)
+
+
+def _holds(constants: tuple[object, ...], text: str) -> bool:
+    return any(one == text if type(one) is str else type(one) is tuple and _holds(one, text) for one in constants)
+
+
+def _is_constant(frame: FrameType, text: str) -> bool:
+    """Whether a constant of the frame's module, which is one by the way its name is written, is the text."""
+    return any(name.isupper() and type(value) is str and value == text for name, value in frame.f_globals.items())
 
 
 def _look_up(space: Mapping[str, Any], name: str) -> object:

@@ -79,7 +79,10 @@ class _Inputs:
         problems: list[Problem] = []
         for name, value in (("ctx", self.ctx), ("payload", self.payload)):
             if isinstance(value, Mapping):
-                problems += _below((name,), json_check.problems_of(value))
+                problems += (
+                    replace(problem, path=(name, *json_check.without_keys(value, problem.path)))
+                    for problem in json_check.problems_of(value)
+                )
             else:
                 found = f"the {name} is {describe(value)}"
                 problems.append(Problem(found=found, expected="expected a JSON object", path=(name,)))
@@ -193,8 +196,9 @@ def _plan_problems(
     wanted = {name: value for name, value in params.items() if name in known and name in nodes}
     if any(references.has_refs(nodes[name]) for name in wanted):
         return ()
+    is_authored = not any(references.has_refs(references.parse(step.params[name])) for name in wanted)
     try:
-        PlanSpec.from_params(wanted)
+        PlanSpec.from_params(wanted, is_authored=is_authored)
     except PlanError as error:
         return error.problems
     return ()

@@ -182,8 +182,12 @@ class StoreError(LorchestraError):
 
 
 class RunNotFound(StoreError):
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"no run has the id '{run_id}'; `lorchestra runs list` shows the known ones")
+    def __init__(self, run_id: str, *, is_ambiguous: bool = False) -> None:
+        if is_ambiguous:
+            found = f"the ids of several runs begin with '{run_id}'; give more of the one you mean"
+        else:
+            found = f"no run has the id '{run_id}'"
+        super().__init__(f"{found}; `lorchestra runs list` shows the known ones")
         self.run_id = run_id
 
 

@@ -9,8 +9,9 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from lorchestra import error_record, retry
-from lorchestra.errors import StepFailed, StepTimeout, TotalTimeout
+from lorchestra.errors import RunCancelled, StepFailed, StepTimeout, TotalTimeout
 from lorchestra.handlers.base import ChildRun, StepAnswer
+from lorchestra.json_value import JSONObject
 from lorchestra.observer import Observer
 from lorchestra.ops import OPS, Flow, RunClaim, Services, StepContext
 from lorchestra.outcomes import Outcomes, Tries
@@ -50,15 +51,19 @@ class Execution:
         self._run_child = run_child
         self._spills = Spills(store.private, identity.run_id)
         self._claim = RunClaim(
-            job_id=identity.job_id, run_id=identity.run_id, namespace=identity.namespace, clock=services.clock
+            job_id=identity.job_id,
+            run_id=identity.run_id,
+            namespace=identity.namespace,
+            clock=services.clock,
+            confirm=partial(store.advance, identity.run_id, identity.attempt_n),
         )
         self.outcomes = Outcomes(identity, services.clock, earlier)
-        self.outputs = Outputs(instance, identity.run_id, store.private)
+        self._outputs = Outputs(instance, identity.run_id, store.private, keeps_all=len(identity.lineage) > 1)
         self._preparation = Preparation(
             instance,
             identity,
             outcomes=self.outcomes,
-            outputs=self.outputs,
+            outputs=self._outputs,
             digester=services.digester,
             clock=services.clock,
         )
@@ -71,13 +76,13 @@ class Execution:
             if not all(self.outcomes.is_completed(step_id) for step_id in segment.steps)
         )
         self.may_have_children = any(step.op is Op.JOB_RUN for step in instance.steps)
-        self._next = self._prepare()
+        self._next: Prepared | None = None
         self.failure: StepFailed | None = None
         self.failure_record: ErrorRecord | None = None
 
-    @property
-    def first_manifests(self) -> tuple[StepManifest, ...]:
-        """To be recorded in one transaction with the start of the attempt."""
+    def begin(self) -> tuple[StepManifest, ...]:
+        """The first manifests, for whoever records them in one transaction with the start of the run."""
+        self._next = self._prepare()
         return self._next.manifests if self._next else ()
 
     def proceed(self) -> None:
@@ -85,22 +90,45 @@ class Execution:
 
         Raises RunCancelled, and StoreError when the run cannot be recorded any more.
         """
-        while self._next is not None:
-            self._settle(self._next)
-            self._next = None if self.failure else self._prepare()
-            if self._next is not None:
-                self._store.advance(
-                    self._identity.run_id,
-                    self._identity.attempt_n,
-                    outcomes=self.outcomes.take_unrecorded(),
-                    manifests=self._next.manifests,
-                )
+        try:
+            if self._next is None:
+                self._advance()
+            while self._next is not None:
+                self._settle(self._next)
+                self._next = None
+                if self.failure is None:
+                    self._advance()
+        finally:
+            if self._supervisor.has_left_work:
+                self._fence()
 
     def status(self) -> RunStatus:
         return RunStatus.FAILED if self.failure else self.outcomes.status()
 
+    def outputs(self) -> dict[str, JSONObject]:
+        """The values of the steps: those of a child run, for its parent."""
+        return self._outputs.of_all(self.outcomes.completed)
+
     def _prepare(self) -> Prepared | None:
         return self._preparation.prepare(self._todo.popleft()) if self._todo else None
+
+    def _advance(self) -> None:
+        """Make the next segment ready, if there is one, and record it."""
+        self._next = self._prepare()
+        if self._next is not None:
+            self._store.advance(
+                self._identity.run_id,
+                self._identity.attempt_n,
+                outcomes=self.outcomes.unrecorded(),
+                manifests=self._next.manifests,
+            )
+            self.outcomes.mark_recorded()
+
+    def _fence(self) -> None:
+        """Claim the run once more, so that work which was left behind holds a claim that is worth nothing."""
+        claim, client = self._claim.anew(), self._services.client
+        if claim.supersedes and client is not None:
+            self._supervisor.run_last(partial(claim.meta, client, next(iter(self._steps))))
 
     def _settle(self, prepared: Prepared) -> None:
         """Try the segment until it succeeds or its policy gives up."""
@@ -110,11 +138,21 @@ class Execution:
         if prepared.failure is not None:
             self._fail(prepared.segment, *prepared.failure, tries)
             return
+        try:
+            self._try_on(prepared, tries)
+        except RunCancelled:
+            for step_id in prepared.segment.steps:
+                self.outcomes.leave_open(step_id, tries)
+            raise
+
+    def _try_on(self, prepared: Prepared, tries: Tries) -> None:
         limits = self._limits(prepared.segment)
         for tries.count in count(1):
             try:
                 answers = self._try(prepared, limits)
             except StepRaised as raised:
+                # What a step raises because it is told to stop is no failure of it.
+                self._supervisor.check_cancelled()
                 step_id, error = raised.step_id, raised.error
             except (StepTimeout, TotalTimeout) as timeout:
                 # Whoever was left behind in that try keeps the old claim, and cannot write any more.
@@ -125,7 +163,7 @@ class Execution:
                 return
             failures = tries.add_error(step_id, self._describe(error))
             decision = retry.decide(self._steps[step_id].retry, error, failures=failures, random=self._random)
-            if isinstance(decision, retry.GiveUp) or self._is_over_by_then(decision.delay_s, limits[step_id]):
+            if isinstance(decision, retry.GiveUp) or self._is_over_by_then(decision.delay_s, limits):
                 self._fail(prepared.segment, step_id, error, tries)
                 return
             self._observer.emit("step.retrying", error=error, step_id=step_id, delay_s=round(decision.delay_s, 3))
@@ -161,13 +199,14 @@ class Execution:
             limits[step_id] = Limits(idle_s=step.timeout_s, total_s=step.total_timeout_s, deadline=deadline)
         return limits
 
-    def _is_over_by_then(self, delay_s: float, limits: Limits) -> bool:
-        """Whether the step's total time will be over after a pause, so that waiting would be in vain."""
-        return limits.deadline is not None and self._services.clock.monotonic() + delay_s >= limits.deadline
+    def _is_over_by_then(self, delay_s: float, limits: Mapping[str, Limits]) -> bool:
+        """Whether the total time of a step will be over after a pause, so that waiting would be in vain."""
+        then = self._services.clock.monotonic() + delay_s
+        return any(limit.deadline is not None and then >= limit.deadline for limit in limits.values())
 
     def _complete(self, answers: Mapping[str, StepAnswer], tries: Tries) -> None:
         for step_id, answer in answers.items():
-            output_ref = self.outputs.keep(step_id, answer.output)
+            output_ref = self._outputs.keep(step_id, answer.output)
             self.outcomes.complete(step_id, answer, tries, output_ref=output_ref)
             counts: Mapping[str, Any] = answer.counts
             self._observer.emit("step.completed", step_id=step_id, tries=tries.count, **counts)
@@ -175,12 +214,14 @@ class Execution:
     def _fail(self, segment: Segment, step_id: str, error: BaseException, tries: Tries) -> None:
         record = self._describe(error)
         self._record_failure(step_id, error, record, tries)
-        if not self._steps[step_id].continue_on_error:
-            return
-        # The run goes on, so the steps that pull from this one have to be settled too: they name a failed step.
-        for downstream in segment.downstream_of(step_id):
-            failed = UpstreamFailed(step=downstream, failed=step_id)
-            self._record_failure(downstream, failed, self._describe(failed), tries)
+        downstream = segment.downstream_of(step_id) if self._steps[step_id].continue_on_error else ()
+        for other in segment.steps:
+            if other in downstream:
+                # The run goes on, so the steps that pull from this one have to be settled too.
+                failed = UpstreamFailed(step=other, failed=step_id)
+                self._record_failure(other, failed, self._describe(failed), tries)
+            elif other != step_id:
+                self.outcomes.leave_open(other, tries)
 
     def _record_failure(self, step_id: str, error: BaseException, record: ErrorRecord, tries: Tries) -> None:
         self.outcomes.fail(step_id, record, tries)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lorchestra import error_record, json_value, log
+from lorchestra import envelopes, error_record, json_value, log
 from lorchestra.callable import CallableRegistry, default_registry
 from lorchestra.cancellation import Cancellation
 from lorchestra.clock import Clock, SystemClock, child_run_id, new_run_id
@@ -19,14 +19,17 @@ from lorchestra.errors import DefinitionError, JobBusy, Problem, RunCancelled, R
 from lorchestra.execution import Execution
 from lorchestra.handlers.base import ChildRun, Handler
 from lorchestra.handlers.registry import HandlerRegistry
+from lorchestra.json_value import JSONObject, JSONValue
 from lorchestra.observer import Observer, SilentObserver
 from lorchestra.ops import Services
 from lorchestra.resources import ResourceFolder
 from lorchestra.result import ExecutionResult
 from lorchestra.run_identity import RunIdentity
 from lorchestra.run_store.memory import InMemoryRunStore
+from lorchestra.run_store.private_values import KEPT
 from lorchestra.run_store.protocol import RunFilter, RunStore
 from lorchestra.schemas import (
+    AttemptRecord,
     Backend,
     Concurrency,
     Envelope,
@@ -111,15 +114,18 @@ class Executor:
             digester=self.store.digester,
         )
 
-    def check(self, instance: JobInstance) -> None:
-        """Raise DefinitionError or ConfigurationError for what could never be carried out, before anything is."""
+    def check(self, instance: JobInstance, above: tuple[str, ...] = ()) -> None:
+        """Raise DefinitionError or ConfigurationError for what could never be carried out, before anything is.
+
+        `above` are the ids of the jobs that it is to run under.
+        """
         for step in instance.steps:
             if step.compiled_skip:
                 continue
             if step.op is Op.CALL:
-                self._services.callables.get(step.params["callable"])
+                self._services.callables.get(step.params["callable"]).load()
             elif step.op.backend not in (Backend.CALLABLE, Backend.NATIVE):
-                self._services.handlers.handler_for(step.op).check(step)
+                self._services.handlers.handler_for(step.op).check(step, (*above, instance.job_id))
             if step.op is Op.STORACLE_SUBMIT or "read" in step.params:
                 self._services.storacle()
 
@@ -152,11 +158,11 @@ class Executor:
         return self._continue(self.store.get(run_id), instance, request).result
 
     def _start(self, instance: JobInstance, request: _Request) -> ChildRun:
-        self.check(instance)
+        self.check(instance, _lineage(request))
         now = self._clock.now()
         run_id = _child_id(request) or new_run_id(now)
-        identity = self._identity(run_id, 1, instance, request)
-        record = self._record(identity, instance, request, now)
+        identity = self._identity(run_id, 1, instance, request, now)
+        record = self._record(identity, instance, request)
         if instance.definition is None:
             raise DefinitionError(
                 Problem(
@@ -164,32 +170,43 @@ class Executor:
                     expected="expected what compile_job returned: a run keeps the definition it ran",
                 )
             )
-        # Kept before the run is recorded: a run that can be seen can be resumed.
-        self._keep_envelope(run_id, request.envelope)
         with self._supervisor(request) as supervisor:
+            execution = self._execution(instance, identity, request, supervisor, earlier={})
+            values = _private_values(request.envelope)
             try:
-                execution = self._execution(instance, identity, request, supervisor, earlier={})
-                opened = self._open(record, instance.definition, execution.first_manifests, supervisor)
-            except BaseException:
-                self.store.private.remove(run_id)
-                raise
+                opened = self._open(record, instance.definition, execution.begin(), values, supervisor)
+            except RunCancelled as cancelled:
+                # While it waited for its turn: there is no run yet that could be ended.
+                return ChildRun(result=ExecutionResult(status="cancelled", error=str(cancelled)), outputs={})
             if not opened:
-                self.store.private.remove(run_id)
                 return ChildRun(result=ExecutionResult(status="skipped"), outputs={})
-            return self._carry_out(execution, identity, request)
+            return self._carry_out(execution, record, identity, request)
 
     def _continue(self, record: RunRecord, instance: JobInstance, request: _Request) -> ChildRun:
-        self.check(instance)
+        self.check(instance, _lineage(request))
+        _require_same(record, instance, request.envelope)
         if not request.accept_changes:
-            self._require_unchanged(record, instance)
-        attempt_n = self.store.open_attempt(record.run_id, at=self._clock.now())
-        identity = self._identity(record.run_id, attempt_n, instance, request)
-        # Read again: what the attempt before this one wrote last, it wrote before this one was opened.
-        earlier = {outcome.step_id: outcome for outcome in self.store.get(record.run_id).step_outcomes}
+            self._require_unchanged(record, instance, request.envelope)
+        now = self._clock.now()
+        # All that can go wrong goes wrong before the attempt is opened, or where it is closed again.
+        identity = self._identity(record.run_id, 0, instance, request, now)
         with self._supervisor(request) as supervisor:
+            identity = replace(identity, attempt_n=self._open_attempt(record.run_id, now, request, supervisor))
+            # Read again: what the attempt before this one wrote last, it wrote before this one was opened.
+            record = self.store.get(record.run_id)
+            earlier = {outcome.step_id: outcome for outcome in record.step_outcomes}
             execution = self._execution(instance, identity, request, supervisor, earlier=earlier)
-            self.store.advance(record.run_id, attempt_n, manifests=execution.first_manifests)
-            return self._carry_out(execution, identity, request)
+            return self._carry_out(execution, record, identity, request)
+
+    def _open_attempt(self, run_id: str, now: datetime, request: _Request, supervisor: Supervisor) -> int:
+        while True:
+            try:
+                return self.store.open_attempt(run_id, at=now)
+            except JobBusy:
+                if request.parent is None:
+                    raise
+                # A try of the parent's step was abandoned just now, and the child it was waiting for is about to end.
+                supervisor.sleep(0.02)
 
     def _run_child(
         self,
@@ -212,47 +229,76 @@ class Executor:
         outputs = self.store.private.get(run_id, "outputs")
         return ChildRun(result=ExecutionResult.of(record), outputs=outputs)  # type: ignore[arg-type]  # put below
 
-    def _carry_out(self, execution: Execution, identity: RunIdentity, request: _Request) -> ChildRun:
+    def _carry_out(self, execution: Execution, record: RunRecord, identity: RunIdentity, request: _Request) -> ChildRun:
         with log.bound(run_id=identity.run_id, job_id=identity.job_id):
-            return self._carry_out_bound(execution, identity, request)
+            return self._carry_out_bound(execution, record, identity, request)
 
-    def _carry_out_bound(self, execution: Execution, identity: RunIdentity, request: _Request) -> ChildRun:
+    def _carry_out_bound(
+        self, execution: Execution, record: RunRecord, identity: RunIdentity, request: _Request
+    ) -> ChildRun:
         run_id, is_child = identity.run_id, request.parent is not None
         self._observer.emit("run.started", attempt_n=identity.attempt_n)
+        outputs: dict[str, JSONObject] = {}
         try:
             execution.proceed()
             status, error = execution.status(), execution.failure_record
+            if is_child and status in FINISHED:
+                outputs = execution.outputs()
+                # The parent may be killed before it records the outcome of its step, and then asks again.
+                self.store.private.put(run_id, "outputs", outputs)
+            elif status in FINISHED and self._keep_values:
+                # Said before the run ends: from then on, whoever opens the store next forgets values left over.
+                self.store.private.put(run_id, KEPT, True)
         except RunCancelled as cancelled:
             status, error = RunStatus.CANCELLED, self._describe(cancelled)
         except StaleAttempt:
             # The run belongs to another attempt now; there is nothing here to close.
             raise
         except BaseException as unexpected:
-            self._close_after(unexpected, execution, identity)
+            self._close_after(unexpected, execution, record, identity)
             raise
-        outputs = execution.outputs.all()
-        if is_child and status in FINISHED:
-            # The parent may be killed before it records the outcome of its step, and then asks again.
-            self.store.private.put(run_id, "outputs", outputs)
-        self._close(execution, identity, status, error)
+        ended = self._close(execution, record, identity, status, error)
         if status in FINISHED and not is_child and not self._keep_values:
             self._forget_values(run_id, may_have_children=execution.may_have_children)
         self._observer.emit("run.ended", status=status.value)
-        return ChildRun(result=ExecutionResult.of(self.store.get(run_id)), outputs=outputs)
+        return ChildRun(result=ExecutionResult.of(ended), outputs=outputs)
 
-    def _close(self, execution: Execution, identity: RunIdentity, status: RunStatus, error: ErrorRecord | None) -> None:
+    def _close(
+        self,
+        execution: Execution,
+        record: RunRecord,
+        identity: RunIdentity,
+        status: RunStatus,
+        error: ErrorRecord | None,
+    ) -> RunRecord:
+        """Record the end; the run as the store now has it."""
+        at = self._clock.now()
         self.store.close_run(
             identity.run_id,
             identity.attempt_n,
             status=status,
-            at=self._clock.now(),
-            outcomes=execution.outcomes.take_unrecorded(),
+            at=at,
+            outcomes=execution.outcomes.unrecorded(),
             error=error,
         )
+        attempt = AttemptRecord(
+            run_id=identity.run_id,
+            attempt_n=identity.attempt_n,
+            started_at=identity.started_at,
+            completed_at=at,
+            status=status,
+            step_outcomes=execution.outcomes.of_attempt(),
+        )
+        earlier = tuple(one for one in record.attempts if one.attempt_n < identity.attempt_n)
+        return record.model_copy(
+            update={"status": status, "completed_at": at, "error": error, "attempts": (*earlier, attempt)}
+        )
 
-    def _close_after(self, error: BaseException, execution: Execution, identity: RunIdentity) -> None:
+    def _close_after(
+        self, error: BaseException, execution: Execution, record: RunRecord, identity: RunIdentity
+    ) -> None:
         try:
-            self._close(execution, identity, RunStatus.FAILED, self._describe(error))
+            self._close(execution, record, identity, RunStatus.FAILED, self._describe(error))
         except StoreError as store_error:
             # The first error is what the caller must hear of; without the store, the run will read interrupted.
             error.add_note(f"and the run could not be closed: {store_error}")
@@ -262,26 +308,34 @@ class Executor:
         record: RunRecord,
         definition: JobDef,
         manifests: tuple[StepManifest, ...],
+        values: Mapping[str, JSONValue],
         supervisor: Supervisor,
     ) -> bool:
         """Record the run as started, when the job's `concurrency` lets it; False when it is to be left out."""
         exclusive = definition.concurrency is not Concurrency.ALLOW
         pause_s = 0.01
+        waits_for = None
         while True:
             try:
-                self.store.open_run(record, definition, manifests, exclusive=exclusive)
+                self.store.open_run(record, definition, manifests, exclusive=exclusive, values=values)
             except JobBusy as busy:
                 if definition.concurrency is Concurrency.FAIL:
                     raise
-                self._observer.emit("run.waiting", job_id=record.job_id, busy_run_id=busy.run_id)
                 if definition.concurrency is Concurrency.SKIP:
+                    self._observer.emit("run.skipped", job_id=record.job_id, busy_run_id=busy.run_id)
                     return False
+                if busy.run_id != waits_for:
+                    waits_for = busy.run_id
+                    self._observer.emit("run.waiting", job_id=record.job_id, busy_run_id=busy.run_id)
                 supervisor.sleep(pause_s * (0.5 + self._random()))
                 pause_s = min(1.0, pause_s * 2)
             else:
                 return True
 
-    def _require_unchanged(self, record: RunRecord, instance: JobInstance) -> None:
+    def _require_unchanged(self, record: RunRecord, instance: JobInstance, envelope: Envelope) -> None:
+        for name, kept in (("ctx", record.envelope.ctx_digest), ("payload", record.envelope.payload_digest)):
+            if self._services.digester.value(getattr(envelope, name)) != kept:
+                raise ChangedSince(run_id=record.run_id, changed=f"the {name}")
         if record.job_def_sha256 != instance.job_def_sha256:
             raise ChangedSince(run_id=record.run_id, changed=f"the definition of '{record.job_id}'")
         code = self._code_of(instance)
@@ -293,19 +347,22 @@ class Executor:
         names = {step.params["callable"] for step in instance.steps if step.op is Op.CALL and not step.compiled_skip}
         return {name: self._services.callables.get(name).content_hash for name in sorted(names)}
 
-    def _identity(self, run_id: str, attempt_n: int, instance: JobInstance, request: _Request) -> RunIdentity:
+    def _identity(
+        self, run_id: str, attempt_n: int, instance: JobInstance, request: _Request, now: datetime
+    ) -> RunIdentity:
         return RunIdentity(
             run_id=run_id,
             attempt_n=attempt_n,
+            started_at=now,
             job_id=instance.job_id,
             smoke_namespace=request.envelope.smoke_namespace,
-            lineage=(*(request.parent.lineage if request.parent else ()), instance.job_id),
+            lineage=(*_lineage(request), instance.job_id),
             payload_sha256=json_value.sha256(request.envelope.payload),
             code=self._code_of(instance),
             root=self._root,
         )
 
-    def _record(self, identity: RunIdentity, instance: JobInstance, request: _Request, now: datetime) -> RunRecord:
+    def _record(self, identity: RunIdentity, instance: JobInstance, request: _Request) -> RunRecord:
         envelope, digest = request.envelope, self._services.digester.value
         return RunRecord(
             run_id=identity.run_id,
@@ -320,7 +377,7 @@ class Executor:
                 payload_digest=digest(envelope.payload),
                 has_values=bool(envelope.ctx or envelope.payload),
             ),
-            started_at=now,
+            started_at=identity.started_at,
             namespace=identity.namespace,
             parent_run_id=request.parent.run_id if request.parent else None,
             parent_step_id=request.parent_step_id,
@@ -359,10 +416,6 @@ class Executor:
             progress=request.progress,
         )
 
-    def _keep_envelope(self, run_id: str, envelope: Envelope) -> None:
-        if envelope.ctx or envelope.payload:
-            self.store.private.put(run_id, "envelope", {"ctx": envelope.ctx, "payload": envelope.payload})
-
     def _forget_values(self, run_id: str, *, may_have_children: bool) -> None:
         if may_have_children:
             for child in self.store.list_runs(RunFilter(parent_run_id=run_id, limit=10_000)):
@@ -373,13 +426,35 @@ class Executor:
         return error_record.describe(error, self._services.digester, root=self._root)
 
 
+def _private_values(envelope: Envelope) -> dict[str, JSONValue]:
+    """What a resume has to know of the request, and the record may not show."""
+    if not (envelope.ctx or envelope.payload):
+        return {}
+    return {"envelope": {"ctx": envelope.ctx, "payload": envelope.payload}}
+
+
 def _child_id(request: _Request) -> str | None:
     if request.parent is None or request.parent_step_id is None:
         return None
     return child_run_id(request.parent.run_id, request.parent_step_id)
 
 
+def _require_same(record: RunRecord, instance: JobInstance, envelope: Envelope) -> None:
+    """Whatever changes are accepted, a run stays what it is, and where it is."""
+    if (record.job_id, record.namespace) != (instance.job_id, envelope.namespace):
+        raise DefinitionError(
+            Problem(
+                found=f"'{instance.job_id}' in namespace '{envelope.namespace}' is to go on with run {record.run_id}",
+                expected=f"that is a run of '{record.job_id}' in namespace '{record.namespace}'",
+            )
+        )
+
+
+def _lineage(request: _Request) -> tuple[str, ...]:
+    return request.parent.lineage if request.parent else ()
+
+
 def _as_envelope(instance: JobInstance, envelope: Envelope | Mapping[str, Any] | None) -> Envelope:
     if isinstance(envelope, Envelope):
         return envelope
-    return Envelope(**(envelope or {"job_id": instance.job_id}))
+    return envelopes.read({"job_id": instance.job_id, **(envelope or {})})

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import orjson
 
+from lorchestra import code_names
 from lorchestra.errors import PermanentError
 from lorchestra.json_value import JSONObject, JSONValue, canonical_bytes
 
@@ -87,8 +88,9 @@ def as_item(value: object) -> Item:
     # Nearly everything is a plain dict, and the check for the abstract class costs more than the rest.
     if kind is dict or isinstance(value, Mapping):
         return Record(value)  # type: ignore[arg-type]  # a Mapping with keys that are no strings fails in encode
+    found = code_names.plain_name(value)
     raise PermanentError(
-        f"a callable yielded a {type(value).__name__}; items are JSON objects, Record, Rejected, Checkpoint or Marker"
+        f"a callable yielded a {found}; items are JSON objects, Record, Rejected, Checkpoint or Marker"
     )
 
 

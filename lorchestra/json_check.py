@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
+from lorchestra import code_names
 from lorchestra.errors import Path, Problem
 
 MAX_DEPTH = 100
@@ -31,6 +32,19 @@ def problems_of(value: object) -> tuple[Problem, ...]:
     return tuple(problems)
 
 
+def without_keys(value: object, path: Path) -> Path:
+    """The path with the position of each key in place of the key, for values whose keys are data too."""
+    shown: list[str | int] = []
+    for part in path:
+        if isinstance(value, Mapping):
+            shown.append(f"<key {list(value).index(part) + 1}>")
+            value = value[part]
+        else:
+            shown.append(part)
+            value = value[part]  # type: ignore[index]  # the path leads through mappings and lists
+    return tuple(shown)
+
+
 def describe(value: object) -> str:
     """The type and size of a value, and nothing else of it."""
     match value:
@@ -47,7 +61,7 @@ def describe(value: object) -> str:
         case Mapping():
             return f"an object of {len(value)} {'key' if len(value) == 1 else 'keys'}"
         case _:
-            return f"a value of type {type(value).__name__}"
+            return f"a value of type {code_names.plain_name(value)}"
 
 
 def scalar_flaw(value: object) -> str | None:
@@ -67,7 +81,7 @@ def scalar_flaw(value: object) -> str | None:
 def key_flaw(key: object) -> str | None:
     if isinstance(key, str):
         return None if _is_unicode(key) else "a key with half a surrogate pair"
-    return f"a key of type {type(key).__name__}"
+    return f"a key of type {code_names.plain_name(key)}"
 
 
 def not_json(flaw: str, path: Path) -> Problem:

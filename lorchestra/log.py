@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType
-from typing import TextIO
+from types import FrameType, MappingProxyType
+from typing import TextIO, TypeGuard
 
 from lorchestra import code_names
 from lorchestra.log_handler import LineHandler
@@ -96,7 +97,7 @@ class LogObserver:
 
 
 class CountsLog:
-    """The log a callable is given: event names and numbers pass, anything else shows as its type."""
+    """The log a callable is given: names that stand in its code and numbers pass, anything else shows as its type."""
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
@@ -108,10 +109,12 @@ class CountsLog:
         self._write(logging.WARNING, event, counts)
 
     def _write(self, level: int, event: object, counts: Mapping[str, object]) -> None:
-        passed = {name: _number(value) for name, value in counts.items() if _NAME.fullmatch(name)}
+        # Whoever called `info` or `warning`: a name may be made of data, unless it stands in the code of the callable.
+        caller = sys._getframe(2)
+        passed = {name: _number(value) for name, value in counts.items() if _is_name(name, caller)}
         if len(passed) < len(counts):
             passed["unnamed_fields"] = len(counts) - len(passed)
-        self._logger.write(level, _event(event), passed)
+        self._logger.write(level, event if _is_name(event, caller) else _UNNAMED_EVENT, passed)
 
 
 def configure(
@@ -162,8 +165,8 @@ def _level_of(event: str, fields: Mapping[str, Field]) -> int:
     return logging.DEBUG if end == "started" and "step_id" in fields else logging.INFO
 
 
-def _event(event: object) -> str:
-    return event if type(event) is str and _NAME.fullmatch(event) else _UNNAMED_EVENT
+def _is_name(text: object, caller: FrameType) -> TypeGuard[str]:
+    return type(text) is str and _NAME.fullmatch(text) is not None and code_names.is_written(text, caller)
 
 
 def _number(value: object) -> Field:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from lorchestra.clock import Clock
 from lorchestra.handlers.base import StepAnswer
+from lorchestra.json_value import freeze
 from lorchestra.run_identity import RunIdentity
 from lorchestra.schemas import ErrorRecord, RunStatus, StepOutcome, StepStatus
 
@@ -27,22 +28,26 @@ class Tries:
 
 
 class Outcomes:
-    """Starts from the outcomes of earlier attempts; what failed there is open again."""
+    """Starts from the outcomes of earlier attempts; what did not complete there is open again."""
 
     def __init__(self, identity: RunIdentity, clock: Clock, earlier: Mapping[str, StepOutcome]) -> None:
         self._identity = identity
         self._clock = clock
         self._by_step = {
-            step_id: outcome for step_id, outcome in earlier.items() if outcome.status is not StepStatus.FAILED
+            step_id: outcome
+            for step_id, outcome in earlier.items()
+            if outcome.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
         }
-        self._unrecorded: list[StepOutcome] = []
-
-    def is_settled(self, step_id: str) -> bool:
-        return step_id in self._by_step
+        self._of_attempt: list[StepOutcome] = []
+        self._recorded = 0
 
     def is_completed(self, step_id: str) -> bool:
         outcome = self._by_step.get(step_id)
         return outcome is not None and outcome.status is StepStatus.COMPLETED
+
+    @property
+    def completed(self) -> tuple[str, ...]:
+        return tuple(step_id for step_id in self._by_step if self.is_completed(step_id))
 
     def skip(self, step_id: str) -> None:
         if step_id not in self._by_step:
@@ -50,7 +55,8 @@ class Outcomes:
 
     def complete(self, step_id: str, answer: StepAnswer, tries: Tries, *, output_ref: str | None) -> None:
         self._add(
-            StepOutcome(
+            # Made without checks, which cost as much as all else that is done for a small step: every value is ours.
+            StepOutcome.model_construct(
                 step_id=step_id,
                 status=StepStatus.COMPLETED,
                 started_at=tries.started_at,
@@ -59,9 +65,9 @@ class Outcomes:
                 output_ref=output_ref,
                 errors=tuple(tries.errors.get(step_id, ())),
                 tries=tries.count,
-                counts=answer.counts,
+                counts=freeze(answer.counts),
                 digest=answer.digest,
-                detail={**answer.detail, "partial": True} if answer.partial else answer.detail,
+                detail=freeze({**answer.detail, "partial": True} if answer.partial else answer.detail),
             )
         )
 
@@ -72,16 +78,37 @@ class Outcomes:
                 status=StepStatus.FAILED,
                 started_at=tries.started_at,
                 completed_at=self._clock.now(),
-                manifest_ref=self._identity.manifest_ref(step_id),
+                # What could not be prepared was never asked for.
+                manifest_ref=self._identity.manifest_ref(step_id) if tries.count else None,
                 error=error,
                 errors=tuple(tries.errors.get(step_id, (error,))),
-                tries=max(1, tries.count),
+                tries=tries.count,
             )
         )
 
-    def take_unrecorded(self) -> tuple[StepOutcome, ...]:
-        taken, self._unrecorded = tuple(self._unrecorded), []
-        return taken
+    def leave_open(self, step_id: str, tries: Tries) -> None:
+        """The step was tried and did not come to an end; what went wrong on the way is kept."""
+        if step_id in tries.errors:
+            self._add(
+                StepOutcome(
+                    step_id=step_id,
+                    status=StepStatus.PENDING,
+                    started_at=tries.started_at,
+                    manifest_ref=self._identity.manifest_ref(step_id),
+                    errors=tuple(tries.errors[step_id]),
+                    tries=tries.count,
+                )
+            )
+
+    def unrecorded(self) -> tuple[StepOutcome, ...]:
+        return tuple(self._of_attempt[self._recorded :])
+
+    def mark_recorded(self) -> None:
+        """Said only once they are: what could not be recorded with the next manifests is recorded with the end."""
+        self._recorded = len(self._of_attempt)
+
+    def of_attempt(self) -> tuple[StepOutcome, ...]:
+        return tuple(self._of_attempt)
 
     def status(self) -> RunStatus:
         """Of a run that went on to its end: completed, or partial when something was set aside on the way."""
@@ -92,4 +119,4 @@ class Outcomes:
 
     def _add(self, outcome: StepOutcome) -> None:
         self._by_step[outcome.step_id] = outcome
-        self._unrecorded.append(outcome)
+        self._of_attempt.append(outcome)

@@ -82,7 +82,7 @@ SHAPES: Mapping[Op, Shape] = {
     Op.JOB_RUN: Shape(
         values=frozenset({"run_id", "status", "outputs"}),
         required=(frozenset({"job_id"}),),
-        plain=frozenset({"job_id"}),
+        plain=frozenset({"job_id", "version"}),
         params=frozenset({"job_id", "version", "ctx", "payload"}),
     ),
 }

@@ -159,14 +159,19 @@ class _Builder:
             row = target.shape(record.data)
             encoded = canonical_bytes(row)
         except KeyError as missing:
-            name = missing.args[0]
-            raise _error(record, position, f"has no field '{name}'", "'fields' asks for it", path="fields") from None
+            name = missing.args[0] if missing.args else None
+            if name not in (self._spec.fields or ()):
+                # Not from the shape: a mapping of the callable's said so, in words that may be data.
+                raise _error(record, position, "is not a JSON object", _JSON_ONLY) from None
+            found = f"has no field {self._spec.quoted(name)}"
+            raise _error(record, position, found, "'fields' asks for it", path="fields") from None
         except (TypeError, ValueError, AttributeError):
             raise _error(record, position, "is not a JSON object", _JSON_ONLY) from None
         for column in target.key_columns:
             if row.get(column) is None:
                 expected = f"{target.method} needs every key column in every row"
-                raise _error(record, position, f"has no value in '{column}'", expected, path="key_columns")
+                found = f"has no value in {self._spec.quoted(column)}"
+                raise _error(record, position, found, expected, path="key_columns")
         return row, encoded
 
     def _side_row(self, item: Rejected | Marker | Checkpoint, position: int) -> tuple[Row, bytes]:

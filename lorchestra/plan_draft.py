@@ -79,12 +79,14 @@ class Draft:
 
     def op(self, keys: PlanKeys, position: int, group: str | None) -> StoracleOp:
         header = self.target.header
+        content_sha256 = self._digest.hexdigest()
         return StoracleOp(
             op_id=keys.op_id(position),
             method=self.target.method,
             params=self._rows[0] if header is None else {**header, "rows": tuple(self._rows)},
-            idempotency_key=keys.op_key(position, self._digest.hexdigest()),
+            idempotency_key=keys.op_key(position, content_sha256),
             group=group,
+            content_sha256=content_sha256,
         )
 
 

@@ -27,6 +27,7 @@ SINGLE_METHODS = frozenset(
 METHODS = ROW_METHODS | SINGLE_METHODS
 ALIASES: Mapping[str, str] = {"bq.upsert": "table.upsert", "bq.execute": "sql.execute"}
 
+DEFAULT_METHOD = "wal.append"
 DEFAULT_BATCH_ROWS = 1_000
 DEFAULT_BATCH_BYTES = 4 * 1024 * 1024
 ATOMIC_ROWS_MAX = 100_000
@@ -49,7 +50,7 @@ class PlanSpec:
     by storacle, so it has an end (`atomic_rows_max`, `atomic_bytes_max`), and what goes beyond it is an error.
     """
 
-    method: str = "wal.append"
+    method: str = DEFAULT_METHOD
     dataset: str | None = None
     table: str | None = None
     key_columns: tuple[str, ...] | None = None
@@ -61,6 +62,8 @@ class PlanSpec:
     atomic: bool = False
     atomic_rows_max: int = ATOMIC_ROWS_MAX
     atomic_bytes_max: int = ATOMIC_BYTES_MAX
+    is_authored: bool = True
+    """Whether all of it stands in a definition. What came from elsewhere is a value, which no message quotes."""
 
     def __post_init__(self) -> None:
         for name in ("key_columns", "fields", "field_map", "field_defaults"):
@@ -71,7 +74,7 @@ class PlanSpec:
             raise PlanError(*problems)
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> PlanSpec:
+    def from_params(cls, params: Mapping[str, Any], *, is_authored: bool = True) -> PlanSpec:
         """The spec in the params of a step, beside `items`. All mistakes are raised together, each with its path."""
         problems = [_unknown_param(name) for name in params if name not in _PARAMS and name != "items"]
         values: dict[str, Any] = {}
@@ -83,7 +86,7 @@ class PlanSpec:
             else:
                 problems.append(Problem(found=f"'{name}' is {_kind(params[name])}", expected=expected, path=(name,)))
         try:
-            spec = cls(**values)
+            spec = cls(**values, is_authored=is_authored)
         except PlanError as error:
             # What is missing only because it, or the method, was of the wrong type is reported as that alone.
             reported = {problem.path for problem in problems}
@@ -108,6 +111,10 @@ class PlanSpec:
             return self.key_columns
         return _DEFAULT_APPEND_KEY if method in APPEND_METHODS else None
 
+    def quoted(self, value: object) -> str:
+        """The value as a message may say it."""
+        return f"'{value}'" if self.is_authored else "(its name is a value)"
+
     def _problems(self) -> Iterator[Problem]:
         if self.method not in METHODS:
             yield Problem(
@@ -123,7 +130,8 @@ class PlanSpec:
             ("batch_bytes", self.batch_bytes, ATOMIC_BYTES_MAX),
         ):
             if not 1 <= value <= most:
-                yield Problem(found=f"'{name}' is {value}", expected=f"a number from 1 to {most}", path=(name,))
+                found = f"'{name}' is {value}" if self.is_authored else f"'{name}' is out of range"
+                yield Problem(found=found, expected=f"a number from 1 to {most}", path=(name,))
         for name, columns in (("key_columns", self.key_columns), ("fields", self.fields)):
             if columns is not None and (not columns or len(set(columns)) < len(columns)):
                 yield Problem(found=f"'{name}' is empty or repeats a name", expected="distinct names", path=(name,))
@@ -145,7 +153,7 @@ class PlanSpec:
             for column in keys:
                 if column not in self.fields:
                     yield Problem(
-                        found=f"'fields' leaves out the key column '{column}'",
+                        found=f"'fields' leaves out the key column {self.quoted(column)}",
                         expected="'fields' holds every key column",
                         path=("fields",),
                     )

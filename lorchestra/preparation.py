@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from lorchestra.errors import PermanentError
 from lorchestra.handlers.compute import prompt_hash
 from lorchestra.json_value import JSONObject
 from lorchestra.outcomes import Outcomes
+from lorchestra.outputs import SHAPES
 from lorchestra.references import RunRef
 from lorchestra.run_identity import RunIdentity
 from lorchestra.run_store.protocol import PrivateValues
@@ -24,7 +25,7 @@ from lorchestra.segments import Segment, value_outputs_needed
 
 class UpstreamFailed(PermanentError):
     def __init__(self, *, step: str, failed: str) -> None:
-        super().__init__(f"step '{step}' refers to step '{failed}', which failed")
+        super().__init__(f"step '{step}' refers to step '{failed}', which did not complete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,9 @@ class Prepared:
 class Outputs:
     """The values of finished steps. Those that a later step names are kept privately until the run completes."""
 
-    def __init__(self, instance: JobInstance, run_id: str, private: PrivateValues) -> None:
-        self._needed = value_outputs_needed(instance)
+    def __init__(self, instance: JobInstance, run_id: str, private: PrivateValues, *, keeps_all: bool = False) -> None:
+        """`keeps_all` keeps those that no step of this run names too, for the parent of a child run."""
+        self._needed = _with_values(instance) if keeps_all else value_outputs_needed(instance)
         self._run_id = run_id
         self._private = private
         self._values: dict[str, JSONObject] = {}
@@ -62,8 +64,13 @@ class Outputs:
             self._values[step_id] = value
         return self._values[step_id]
 
-    def all(self) -> dict[str, JSONObject]:
-        return dict(self._values)
+    def of_all(self, step_ids: Iterable[str]) -> dict[str, JSONObject]:
+        """Of those among the steps that have values, also from earlier attempts."""
+        return {step_id: self.of(step_id) for step_id in step_ids if step_id in self._needed}
+
+
+def _with_values(instance: JobInstance) -> frozenset[str]:
+    return frozenset(step.step_id for step in instance.steps if SHAPES[step.op].values)
 
 
 class Preparation:
@@ -115,7 +122,8 @@ class Preparation:
 
     def _manifest(self, step: JobStepInstance, params: Mapping[str, Any]) -> StepManifest:
         callable_name = step.params.get("callable")
-        return StepManifest(
+        # Made without checks, which cost as much as all else that is done for a small step: every value is ours.
+        return StepManifest.model_construct(
             run_id=self._identity.run_id,
             step_id=step.step_id,
             backend=step.op.backend,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from lorchestra.schemas.envelope import namespace_of
@@ -13,6 +14,7 @@ from lorchestra.schemas.envelope import namespace_of
 class RunIdentity:
     run_id: str
     attempt_n: int
+    started_at: datetime
     job_id: str
     smoke_namespace: str | None
     lineage: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeAlias
 
@@ -34,14 +34,15 @@ class Spills:
 
 def run_segment(segment: Segment, start: StartStep, *, scope: Scope, spills: Spills) -> dict[str, StepAnswer]:
     """What each step of the segment answered. Raises StepRaised, which names the step whose code raised."""
-    try:
-        with ExitStack() as opened:
+    with ExitStack() as opened:
+        try:
             answers = _pull_from_sink(segment, start, scope, spills, opened)
-        scope.check()
-    except (StepRaised, StepStopped):
-        raise
-    except Exception as error:
-        raise scope.fail(scope.mark[0], error) from error
+        except (StepRaised, StepStopped):
+            raise
+        except BaseException as error:
+            # Before the streams are closed, so that what goes wrong there does not count as the reason.
+            raise scope.fail(scope.mark[0], error) from error
+    scope.check()
     return answers
 
 
@@ -65,7 +66,7 @@ def _pull_from_sink(
             continue
         stream = begun.stream()
         # Closed by the thread that runs it, in order, and not whenever it happens to be collected.
-        opened.callback(stream.close)
+        opened.callback(_close, scope, step_id, stream)
         flows[step_id], streams[step_id] = begun, stream
     for step_id, left in streams.items():
         # What no step pulls ends here: written out for the steps that will read it, or only counted.
@@ -79,3 +80,10 @@ def _pull_from_sink(
         scope.enter(step_id)
         answers[step_id] = flow.finish()
     return {step_id: answers[step_id] for step_id in segment.steps}
+
+
+def _close(scope: Scope, step_id: str, stream: Generator[Any, None, None]) -> None:
+    try:
+        stream.close()
+    except Exception as error:
+        raise scope.fail(step_id, error) from error

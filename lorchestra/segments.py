@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lorchestra import references
 from lorchestra.json_value import freeze
 from lorchestra.outputs import SHAPES
 from lorchestra.schemas import JobInstance, JobStepInstance, Op
@@ -88,7 +87,7 @@ def _analyse(step: JobStepInstance) -> _Step:
     stream = None
     named = set()
     takes = SHAPES[step.op].takes
-    for path, ref in references.run_refs(step.nodes):
+    for path, ref in step.run_refs:
         # The compiler lets a reference stand here only when it is to a stream, and to a stream only here.
         if takes is not None and path == (takes.name,):
             stream = (takes.name, ref.step)

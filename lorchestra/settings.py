@@ -64,6 +64,9 @@ def find(start: Path) -> Path | None:
 def _read(path: Path) -> Source:
     try:
         return yaml_source.read(path)
+    except yaml_source.EmptyFile:
+        # One that says nothing marks the folder of a project, and leaves everything to the defaults.
+        return yaml_source.parse("{}", file=str(path))
     except JobValidationError as error:
         problems = [_unquoted(problem) for problem in error.problems]
     raise _refusal(problems)

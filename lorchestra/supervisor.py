@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from lorchestra import code_names
 from lorchestra.cancellation import Cancellation
 from lorchestra.errors import LorchestraError, RunCancelled, StepTimeout, TotalTimeout
 
@@ -32,7 +33,7 @@ class StepRaised(LorchestraError):
     """Carries an error of one step through the streams of the others."""
 
     def __init__(self, step_id: str, error: BaseException) -> None:
-        super().__init__(f"step '{step_id}' raised {type(error).__name__}")
+        super().__init__(f"step '{step_id}' raised {code_names.type_name(type(error))}")
         self.step_id = step_id
         self.error = error
 
@@ -76,11 +77,15 @@ class Scope:
         self._broken = StepStopped()
 
     def fail(self, step_id: str, error: BaseException) -> StepRaised:
-        """The try has failed, even if a step further down should swallow the error that is raised for it."""
-        failure = StepRaised(step_id, error)
-        if self._broken is None:
-            self._broken = failure
-        return failure
+        """The try has failed, even if a step further down should swallow the error that is raised for it.
+
+        The first failure stands: what is raised after it, while it passes the other steps, came of it.
+        """
+        if not isinstance(self._broken, StepRaised):
+            failure = StepRaised(step_id, error)
+            self._broken = self._broken or failure
+            return failure
+        return self._broken
 
 
 def pull(scope: Scope, items: Iterator[T], *, producer: str, consumer: str) -> Iterator[T]:
@@ -94,7 +99,8 @@ def pull(scope: Scope, items: Iterator[T], *, producer: str, consumer: str) -> I
             return
         except (StepRaised, StepStopped):
             raise
-        except Exception as error:
+        except BaseException as error:
+            # SystemExit and its kin too: the consumer may swallow what it is given, and must not seem to succeed.
             raise scope.fail(producer, error) from error
         scope.enter(consumer)
         yield item
@@ -128,6 +134,8 @@ class Supervisor:
         self._progress = progress
         self._mailbox: queue.SimpleQueue[_Done[object] | _Wake] = queue.SimpleQueue()
         self._worker: _Worker | None = None
+        self.has_left_work = False
+        """Whether some work was abandoned, and may still be going on."""
 
     def __enter__(self) -> Supervisor:
         self._cancellation.add_listener(self._wake)
@@ -140,33 +148,26 @@ class Supervisor:
     def run(self, work: Callable[[], T], scope: Scope, limits: Mapping[str, Limits]) -> T:
         """The work's result, or its error; StepTimeout, TotalTimeout or RunCancelled when it was stopped."""
         self.check_cancelled()
-        if self._worker is None:
-            self._worker = _Worker(self._mailbox)
-            self._worker.start()
-        ticket = object()
-        self._worker.inbox.put((ticket, contextvars.copy_context(), work))
-        seen = scope.mark
+        ticket = self._hand_over(work)
         try:
-            while True:
-                done = self._wait(self._until_due(scope, limits))
-                if done is not None and done.ticket is ticket:
-                    if done.error is not None:
-                        # SystemExit and its kin end the step that raised them, never the process that waits.
-                        raise done.error if isinstance(done.error, Exception) else StepRaised(scope.mark[0], done.error)
-                    return done.result  # type: ignore[return-value]  # the result of this very work
-                self.check_cancelled()
-                if scope.mark is not seen:
-                    seen = scope.mark
-                    self._tell_progress()
-                self._check_limits(scope, limits)
+            done = self._await(ticket, scope, limits)
         except RunCancelled:
             scope.stop()
             self._let_finish(ticket)
             raise
-        except (StepTimeout, TotalTimeout, StepStopped):
+        except BaseException:
+            # Whatever ended the wait, an interrupt too: work that nobody waits for may not go on.
             scope.stop()
-            self._abandon()
+            self._leave_behind()
             raise
+        if done.error is not None:
+            # SystemExit and its kin end the step that raised them, never the process that waits.
+            raise done.error if isinstance(done.error, Exception) else StepRaised(scope.mark[0], done.error)
+        return done.result  # type: ignore[return-value]  # the result of this very work
+
+    def run_last(self, work: Callable[[], object]) -> None:
+        """Give work the grace time, also when the run was cancelled; what comes of it changes nothing any more."""
+        self._let_finish(self._hand_over(work))
 
     def sleep(self, seconds: float) -> None:
         """Pause, unless the run is cancelled meanwhile."""
@@ -180,6 +181,26 @@ class Supervisor:
     def check_cancelled(self) -> None:
         if (reason := self._cancellation.reason) is not None:
             raise RunCancelled(reason)
+
+    def _hand_over(self, work: Callable[[], object]) -> object:
+        if self._worker is None:
+            self._worker = _Worker(self._mailbox)
+            self._worker.start()
+        ticket = object()
+        self._worker.inbox.put((ticket, contextvars.copy_context(), work))
+        return ticket
+
+    def _await(self, ticket: object, scope: Scope, limits: Mapping[str, Limits]) -> _Done[object]:
+        seen = scope.mark
+        while True:
+            done = self._wait(self._until_due(scope, limits))
+            if done is not None and done.ticket is ticket:
+                return done
+            self.check_cancelled()
+            if scope.mark is not seen:
+                seen = scope.mark
+                self._tell_progress()
+            self._check_limits(scope, limits)
 
     def _wake(self) -> None:
         self._mailbox.put(_Wake())
@@ -201,6 +222,8 @@ class Supervisor:
         step_id, since = scope.mark
         now = self._monotonic()
         due = [limit.deadline - now for limit in limits.values() if limit.deadline is not None]
+        # Another step may come to be at work at any time from now on, and nobody wakes this thread when it does.
+        due += [limit.idle_s for name, limit in limits.items() if name != step_id]
         return min([since + limits[step_id].idle_s - now, *due])
 
     def _check_limits(self, scope: Scope, limits: Mapping[str, Limits]) -> None:
@@ -219,6 +242,10 @@ class Supervisor:
             done = self._wait(left)
             if done is not None and done.ticket is ticket:
                 return
+        self._leave_behind()
+
+    def _leave_behind(self) -> None:
+        self.has_left_work = True
         self._abandon()
 
     def _abandon(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from lorchestra import job_checks, model_place, validation_words, yaml_source
+from lorchestra import model_place, validation_words, yaml_source
 from lorchestra.errors import Path, Problem
 from lorchestra.schemas import JobDef
 from lorchestra.validation_words import Found
@@ -24,7 +24,7 @@ def validate(model: type[M], source: Source, *, also: Iterable[Problem] = (), sh
 
     For a JobDef its references and conditions are parsed too. Without `show_values` no scalar of the source is quoted.
     """
-    checks = job_checks.problems_of(source) if model is JobDef else ()
+    checks = _job_checks(source) if model is JobDef else ()
     problems = [*also, *checks]
     try:
         # As JSON and strict, so that a file means here what it means to an editor with the JSON Schema.
@@ -38,6 +38,13 @@ def validate(model: type[M], source: Source, *, also: Iterable[Problem] = (), sh
     if problems:
         raise yaml_source.refusal(problems)
     return value
+
+
+def _job_checks(source: Source) -> tuple[Problem, ...]:
+    # Loaded here: settings are validated at every start, definitions are not.
+    from lorchestra import job_checks
+
+    return tuple(job_checks.problems_of(source))
 
 
 def problems_of(

@@ -6,7 +6,7 @@ This is where the parts are put together; nothing below it knows of settings or 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -27,7 +27,8 @@ from lorchestra.registry import JobRegistry
 from lorchestra.result import ExecutionResult
 from lorchestra.run_store import InMemoryRunStore, SqliteRunStore
 from lorchestra.run_store.protocol import RunFilter, RunStore
-from lorchestra.schemas import Backend, Envelope, JobInstance, RunRecord
+from lorchestra.run_store.run_state import check_resumable
+from lorchestra.schemas import Backend, Envelope, JobInstance, JobStepInstance, Op, RunRecord, StepDef
 from lorchestra.settings import Settings
 from lorchestra.settings_model import RunStoreKind, StoracleKind
 from lorchestra.storacle import RpcClient, StoracleClient
@@ -107,6 +108,13 @@ class Workspace:
             return InMemoryRunStore()
         return SqliteRunStore(chosen.path, heartbeat_s=chosen.heartbeat_s, stale_after_s=chosen.stale_after_s)
 
+    @property
+    def history(self) -> RunStore:
+        """The store, for looking only: where nothing was ever recorded it is an empty one, and none is made."""
+        chosen = self.settings.run_store
+        is_made = self._given.store is not None or chosen.kind is RunStoreKind.MEMORY or os.path.lexists(chosen.path)
+        return self.store if is_made else InMemoryRunStore()
+
     @cached_property
     def client(self) -> StoracleClient:
         chosen = self.settings.storacle
@@ -148,13 +156,48 @@ class Workspace:
             source = self.registry.source_of(envelope.job_id, envelope.version)
             raise CompileError(*(problem.at(source.locate(problem.path)) for problem in error.problems)) from error
 
+    def check_names(self, instance: JobInstance, envelope: Envelope) -> None:
+        """Raise CompileError for every callable and job that steps name and that there is not, each with its place."""
+        steps = [(number, step) for number, step in enumerate(instance.steps) if not step.compiled_skip]
+        problems = tuple(self._unknown_names(envelope.job_id, envelope.version, steps))
+        if problems:
+            raise CompileError(*problems)
+
+    def problems(self, job_ids: Sequence[str] | None = None) -> tuple[Problem, ...]:
+        """Every mistake in the files of these jobs, or of all, and in the names that their steps give."""
+        found = list(self.registry.problems(job_ids))
+        for job_id in self.registry.list_jobs() if job_ids is None else job_ids:
+            try:
+                definition = self.registry.load(job_id)
+            except DefinitionError:
+                # Among the mistakes of the files.
+                continue
+            found += self._unknown_names(job_id, None, list(enumerate(definition.steps)))
+        return tuple(found)
+
+    def _unknown_names(
+        self, job_id: str, version: str | None, steps: Sequence[tuple[int, StepDef | JobStepInstance]]
+    ) -> Iterator[Problem]:
+        for number, step in steps:
+            try:
+                if step.op is Op.CALL:
+                    self.callables.get(step.params["callable"]).load()
+                elif step.op is Op.JOB_RUN:
+                    self.registry.path_of(step.params["job_id"])
+            except DefinitionError as error:
+                source = self.registry.source_of(job_id, version)
+                place = source.locate(("steps", number, "params", "callable" if step.op is Op.CALL else "job_id"))
+                yield from (problem.at(place) for problem in error.problems)
+
     def execute(self, envelope: Envelope) -> ExecutionResult:
         instance = self.compile(envelope)
+        # The executor would find this too, but it needs the store, and a mistake in a definition makes no store.
+        self.check_names(instance, envelope)
         return self.executor.execute(instance, envelope, cancellation=self._cancellation)
 
     def resume(self, run_id: str, *, accept_changes: bool = False) -> ExecutionResult:
         """Continue a run from its first segment without an outcome; `run_id` may be cut short."""
-        record = self.store.get(self.store.find(run_id))
+        record = self.history.get(self.history.find(run_id))
         if record.parent_run_id is not None:
             raise DefinitionError(
                 Problem(
@@ -163,6 +206,8 @@ class Workspace:
                     hint=f"resume {record.parent_run_id}",
                 )
             )
+        # Before the values are read: those of a run that is finished are gone.
+        check_resumable(record)
         envelope = self._envelope_of(record)
         instance = self.compile(envelope.model_copy(update={"version": record.job_version}))
         return self.executor.resume(

@@ -60,6 +60,10 @@ class Source:
         return node.written
 
 
+class EmptyFile(JobValidationError):
+    """The file holds nothing, or comments only."""
+
+
 def refusal(problems: Iterable[Problem]) -> JobValidationError:
     """The error that reports these problems, in the order of the file."""
     ordered = sorted(problems, key=_place)
@@ -91,7 +95,7 @@ def parse(text: bytes | str, *, file: str) -> Source:
     if builder.problems:
         raise refusal(builder.problems)
     if builder.root is None or builder.root.written == "":
-        raise JobValidationError(_at(file, (1, 1), "the file is empty", "expected a definition"))
+        raise EmptyFile(_at(file, (1, 1), "the file is empty", "expected a definition"))
     return Source(file, builder.root.value(), builder.root)
 
 

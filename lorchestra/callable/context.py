@@ -11,7 +11,10 @@ from lorchestra.items import Item
 
 
 class CallableLog(Protocol):
-    """A log of events and numbers. Strings are data here, so there is no way to pass one."""
+    """A log of events and numbers. Strings are data here, so there is no way to pass one.
+
+    The names of events and fields are those that stand in the callable's code; others are left out.
+    """
 
     def info(self, event: str, **counts: int | float | bool) -> None: ...
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lorchestra import code_names
 from lorchestra.callable.result import CallableResult
 from lorchestra.errors import BrokenCallable
 
@@ -97,8 +98,8 @@ class CallableEntry:
             raise
         except (Exception, SystemExit) as error:
             # The text of a foreign error may be anything, also a value; its type and place are enough to find it.
-            found = f"cannot be imported: {type(error).__name__} at {_place(error, self._home)}"
-            raise BrokenCallable(self.name, found=found, expected="a module that can be imported") from error
+            found = f"cannot be imported: {code_names.plain_name(error)} at {_place(error, self._home)}"
+            raise BrokenCallable(self.name, found=found, expected="expected a module that can be imported") from error
 
 
 def _of_target(name: str, target: object) -> LoadedCallable:
@@ -123,7 +124,7 @@ def _declaration(name: str, target: object, attribute: str) -> Callable[[Params]
     function = getattr(target, attribute, None)
     if function is None or callable(function):
         return function
-    found = f"has a `{attribute}` that is a {type(function).__name__}"
+    found = f"has a `{attribute}` that is a {code_names.plain_name(function)}"
     raise BrokenCallable(name, found=found, expected=f"a function `{attribute}(params)`")
 
 
@@ -144,7 +145,7 @@ def _takes_context(name: str, execute: Callable[..., object]) -> bool:
 
 
 def _kind(target: object) -> str:
-    return "class" if inspect.isclass(target) else type(target).__name__
+    return "class" if inspect.isclass(target) else code_names.plain_name(target)
 
 
 def _place(error: BaseException, home: Path | None) -> str:
@@ -152,5 +153,5 @@ def _place(error: BaseException, home: Path | None) -> str:
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         places.append((error.filename, error.lineno))
-    own = [(file, line) for file, line in places if home and Path(file).is_relative_to(home)]
+    own = [(file, line) for file, line in places if home and Path(file).is_relative_to(home) and Path(file).is_file()]
     return "{}:{}".format(*own[-1]) if own else str(home or "its import")

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lorchestra.code_names import plain_name
 from lorchestra.errors import PermanentError
 
-_KEYS = frozenset({"schema_version", "items", "items_ref", "stats"})
+_KINDS: Mapping[str, type] = {"schema_version": str, "items": Iterable, "items_ref": str, "stats": Mapping}
+_WORDS: Mapping[type, str] = {str: "a text", Iterable: "an iterable", Mapping: "a mapping"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,12 @@ class CallableResult:
     def __post_init__(self) -> None:
         if (self.items is None) == (self.items_ref is None):
             raise PermanentError("a callable's result has exactly one of 'items' and 'items_ref'")
+        for name, kind in _KINDS.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise PermanentError(
+                    f"the '{name}' of a callable's result is a {plain_name(value)}; expected {_WORDS[kind]}"
+                )
 
     @classmethod
     def of(cls, value: object) -> CallableResult:
@@ -30,7 +38,7 @@ class CallableResult:
         if isinstance(value, CallableResult):
             return value
         if isinstance(value, Mapping):
-            if not _KEYS.issuperset(value):
-                raise PermanentError(f"a callable's result has other keys than {', '.join(sorted(_KEYS))}")
+            if not _KINDS.keys() >= value.keys():
+                raise PermanentError(f"a callable's result has other keys than {', '.join(sorted(_KINDS))}")
             return cls(**value)
-        raise PermanentError(f"a callable returned a {type(value).__name__}; a CallableResult or a mapping is expected")
+        raise PermanentError(f"a callable returned a {plain_name(value)}; a CallableResult or a mapping is expected")

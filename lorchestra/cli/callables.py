@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import typer
 
 from lorchestra.cli import output
+from lorchestra.cli.exec_ import AsJson
 from lorchestra.cli.state import State
+from lorchestra.errors import DefinitionError
 
-app = typer.Typer(help="See what jobs can call.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from lorchestra.callable.registry import CallableEntry
+
+_HASH_SHOWN = 12
+
+app = typer.Typer(help="See what jobs can call.", no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 @app.callback()
@@ -18,18 +27,38 @@ def _group() -> None:
 
 
 @app.command("list")
-def list_(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the callables with their origin and the hash of their code.
 
     Example: lorchestra callables list
     """
     state: State = context.obj
     with state.workspace() as workspace:
-        entries = workspace.callables.entries()
+        rows = [_about(entry) for entry in workspace.callables.entries()]
+        root = f"{workspace.settings.root}{os.sep}"
     if as_json:
-        output.as_json([{"name": e.name, "origin": e.origin, "content_hash": e.content_hash} for e in entries])
+        output.as_json(rows)
         return
-    if not entries:
+    if not rows:
         output.line("no callables: add a module to the project's callables folder, or install a package that has some")
         return
-    output.table(("NAME", "ORIGIN", "CODE"), ((e.name, e.origin, e.content_hash[:12]) for e in entries))
+    output.table(
+        ("NAME", "CODE", "ORIGIN"),
+        ((row["name"], (row["content_hash"] or "-")[:_HASH_SHOWN], _origin(row, root)) for row in rows),
+    )
+
+
+def _about(entry: CallableEntry) -> dict[str, str | None]:
+    """A callable that cannot be read does not hide the others."""
+    about = {"name": entry.name, "origin": entry.origin, "content_hash": None, "problem": None}
+    try:
+        about["content_hash"] = entry.content_hash
+    except DefinitionError as error:
+        about["problem"] = str(error)
+    return about
+
+
+def _origin(row: Mapping[str, str | None], root: str) -> str:
+    if row["problem"] is not None:
+        return f"broken: {row['problem']}"
+    return str(row["origin"]).replace(root, "", 1)

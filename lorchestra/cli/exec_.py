@@ -9,23 +9,37 @@ import typer
 
 from lorchestra.cli import exit_codes, output, run_report
 from lorchestra.cli.state import Finished, State
-from lorchestra.cli.values import read_object
+from lorchestra.cli.values import not_empty, read_object
 
-app = typer.Typer(help="Run jobs and see what they would do.", no_args_is_help=True, rich_markup_mode=None)
-run_app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(
+    help="Run jobs and see what they would do.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
+run_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-JobId = Annotated[str, typer.Argument(help="The job's id, the name of its file without `.yaml`.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's id, the name of its file without `.yaml`.")]
 Ctx = Annotated[
-    list[str] | None, typer.Option("--ctx", metavar="JSON|@FILE|KEY=VALUE", help="Values for @ctx; may be repeated.")
+    list[str] | None,
+    typer.Option("--ctx", metavar="VALUES", help="Values for @ctx, in the same forms as those for @payload."),
 ]
 Payload = Annotated[
     list[str] | None,
-    typer.Option("--payload", metavar="JSON|@FILE|KEY=VALUE", help="Values for @payload; may be repeated."),
+    typer.Option(
+        "--payload",
+        metavar="VALUES",
+        help="Values for @payload: a JSON object, @FILE or - (standard input) with one, or KEY=VALUE, where a.b=1 is "
+        "what @payload.a.b reads and the value is JSON or else text. May be repeated; a later one adds to the others.",
+    ),
 ]
-Version = Annotated[str | None, typer.Option("--version", help="A version of the job other than the current one.")]
-DefinitionsDir = Annotated[str | None, typer.Option(help="The folder of job definitions.")]
+Version = Annotated[
+    str | None,
+    typer.Option("--version", metavar="VERSION", callback=not_empty, help="A version other than the current one."),
+]
+DefinitionsDir = Annotated[
+    str | None, typer.Option(metavar="FOLDER", callback=not_empty, help="The folder of job definitions.")
+]
 SmokeNamespace = Annotated[
-    str | None, typer.Option(help="Read and write only data of this namespace, never production's.")
+    str | None,
+    typer.Option(metavar="NAME", help="Read and write only data of this namespace, never production's."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -47,7 +61,7 @@ def job(
     smoke_namespace: SmokeNamespace = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each step would be asked to do.")] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the job's last run if it did not finish, else start one.")
+        bool, typer.Option("--resume", help="Continue the job's last run if that did not finish, else start one.")
     ] = False,
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Resume although a definition or callable has changed.")
@@ -59,15 +73,22 @@ def job(
 ) -> None:
     """Run a job.
 
-    Example: lorchestra exec job hello --payload '{"name": "Ada"}'
+    Exits with 0 when the run completed, 1 when some records were set aside (partial), 2 when it failed, 130 or 143
+    when it was cancelled.
+
+    Example: lorchestra exec job hello --payload name=Ada
     """
+    if resume and dry_run:
+        raise typer.BadParameter("a dry run starts nothing, so it resumes nothing", param_hint="'--resume'")
+    if accept_changes and not resume:
+        raise typer.BadParameter("it goes with --resume", param_hint="'--accept-changes'")
     # Imported here because `--help` must not pay for the executor.
     from lorchestra import api
 
     state: State = context.obj
     envelope = _envelope(job_id, ctx, payload, version, definitions_dir, smoke_namespace, dry_run=dry_run)
     with run_report.running(state, keep_values=keep_values) as live:
-        if resume and not dry_run:
+        if resume:
             result = api.resume_or_execute(envelope, accept_changes=accept_changes, **live.options)
         else:
             result = api.execute(envelope, **live.options)
@@ -86,7 +107,9 @@ def compile_(
     output_format: Annotated[Format, typer.Option("--format", help="yaml or json.")] = Format.YAML,
     as_json: AsJson = False,
 ) -> None:
-    """Print the job with @ctx and @payload filled in and conditions decided. It shows the values you gave.
+    """Print the job as it would run. It shows the values you gave.
+
+    @ctx and @payload are filled in, conditions decided; only references to earlier steps remain.
 
     Example: lorchestra exec compile hello --payload name=Ada --json
     """

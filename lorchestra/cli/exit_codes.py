@@ -22,6 +22,8 @@ BY_STATUS: Mapping[str, int] = {
     "partial": PARTIAL,
     "failed": FAILED,
     "interrupted": FAILED,
+    # Taken up by another process while this one looked on.
+    "running": FAILED,
     "cancelled": INTERRUPTED,
 }
 
@@ -30,6 +32,7 @@ BY_ERROR: tuple[tuple[type[errors.LorchestraError], int], ...] = (
     (errors.DefinitionError, DEFINITION),
     (errors.ConfigurationError, CONFIGURATION),
     (errors.RunNotFound, DEFINITION),
+    (errors.RunCancelled, INTERRUPTED),
     (errors.LorchestraError, FAILED),
 )
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lorchestra.cli import exit_codes, output
+from lorchestra.cli.exec_ import AsJson, DefinitionsDir, JobId, Version
 from lorchestra.cli.state import Finished, State
-from lorchestra.errors import Problem
 
-app = typer.Typer(help="See and check job definitions.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from lorchestra.errors import Problem
+    from lorchestra.registry import JobSummary
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DefinitionsDir = Annotated[Path | None, typer.Option(help="The folder of job definitions.")]
+app = typer.Typer(
+    help="See and check job definitions.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 
 
 @app.command("list")
@@ -24,7 +27,7 @@ def list_(context: typer.Context, definitions_dir: DefinitionsDir = None, as_jso
     Example: lorchestra jobs list --json
     """
     state: State = context.obj
-    summaries = state.registry(definitions_dir).summaries()
+    summaries = state.registry(_folder(definitions_dir)).summaries()
     if as_json:
         output.as_json([summary.to_dict() for summary in summaries])
         return
@@ -33,15 +36,15 @@ def list_(context: typer.Context, definitions_dir: DefinitionsDir = None, as_jso
         return
     output.table(
         ("JOB", "VERSION", "STEPS", "DESCRIPTION"),
-        ((s.job_id, s.version, s.steps, s.description or s.problem) for s in summaries),
+        ((s.job_id, s.version, s.steps or "", _description(s)) for s in summaries),
     )
 
 
 @app.command()
 def show(
     context: typer.Context,
-    job_id: Annotated[str, typer.Argument(help="The job's id.")],
-    version: Annotated[str | None, typer.Option("--version", help="A version other than the current one.")] = None,
+    job_id: JobId,
+    version: Version = None,
     definitions_dir: DefinitionsDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +53,7 @@ def show(
     Example: lorchestra jobs show hello
     """
     state: State = context.obj
-    registry = state.registry(definitions_dir)
+    registry = state.registry(_folder(definitions_dir))
     definition = registry.load(job_id, version)
     about = {
         "job_id": definition.job_id,
@@ -81,26 +84,44 @@ def show(
 @app.command()
 def validate(
     context: typer.Context,
-    job_ids: Annotated[list[str] | None, typer.Argument(help="The jobs to check; all without any.")] = None,
+    job_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="JOB_ID", help="The jobs to check; all without any.")
+    ] = None,
     definitions_dir: DefinitionsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check definitions, and report every mistake with its file, line and column.
+    """Check definitions: every mistake with its file, line and column.
+
+    The callables and jobs that steps name are looked for too.
 
     Example: lorchestra jobs validate
     """
     state: State = context.obj
-    registry = state.registry(definitions_dir)
-    problems = registry.problems(job_ids or None)
+    with state.workspace(definitions_dir=_folder(definitions_dir)) as workspace:
+        problems = workspace.problems(job_ids or None)
+        checked = len(job_ids or workspace.registry.list_jobs())
     if as_json:
         output.as_json([_as_dict(problem) for problem in problems])
-    else:
+    elif problems:
         for problem in problems:
             output.error(str(problem))
-        if not problems:
-            count = len(job_ids or registry.list_jobs())
-            output.line(f"{count} definition{'' if count == 1 else 's'} checked, no mistakes")
+        output.error(f"error: {output.plural(len(problems), 'mistake')} in {output.plural(checked, 'definition')}")
+    else:
+        output.line(f"{output.plural(checked, 'definition')} checked, no mistakes")
     raise Finished(exit_codes.DEFINITION if problems else exit_codes.COMPLETED)
+
+
+def _folder(definitions_dir: str | None) -> Path | None:
+    return None if definitions_dir is None else Path(definitions_dir)
+
+
+def _description(job: JobSummary) -> str | None:
+    if job.problem is not None:
+        return f"broken: {job.problem}"
+    if job.version is None or not job.steps:
+        # To say what is wrong would take longer than to list all jobs.
+        return f"broken: see `lorchestra jobs validate {job.job_id}`"
+    return job.description
 
 
 def _as_dict(problem: Problem) -> dict[str, object]:

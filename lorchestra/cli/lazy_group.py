@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperGroup
 
+from lorchestra.errors import did_you_mean
+
 
 class LazyGroup(TyperGroup):
     commands_by_name: ClassVar[Mapping[str, tuple[str, str]]] = {}
@@ -25,6 +27,12 @@ class LazyGroup(TyperGroup):
         command = typer.main.get_command(app)
         command.name = cmd_name
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands_by_name:
+            hint = did_you_mean(args[0], self.commands_by_name) or f"expected one of {', '.join(self.commands_by_name)}"
+            ctx.fail(f"no such command '{args[0]}'; {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

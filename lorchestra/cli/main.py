@@ -10,9 +10,11 @@ from typing import Annotated, ClassVar
 import typer
 
 from lorchestra import __version__, errors
-from lorchestra.cli import exit_codes, output
+from lorchestra.cli import exit_codes, mistakes, output
 from lorchestra.cli.lazy_group import LazyGroup
 from lorchestra.cli.state import Finished, LogFormat, State
+from lorchestra.cli.streams import Streams
+from lorchestra.cli.values import not_empty
 
 # Options of `lorchestra` itself that may as well stand behind the command; True where a value follows.
 GLOBAL_OPTIONS = {
@@ -49,10 +51,6 @@ app = typer.Typer(
 )
 
 
-# How typer ends: after help, an interrupt, a mistake in the options.
-_CODES_OF_TYPER = {"0": exit_codes.COMPLETED, "1": exit_codes.INTERRUPTED, "2": exit_codes.USAGE}
-
-
 def _print_version(asked: bool) -> None:
     if asked:
         output.line(f"lorchestra {__version__}")
@@ -62,7 +60,9 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def options(
     context: typer.Context,
-    profile: Annotated[str | None, typer.Option(help="The profile of lorchestra.yaml to use.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", callback=not_empty, help="The profile of lorchestra.yaml to use.")
+    ] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="For people, or JSON lines for machines.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every event (level DEBUG).")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
@@ -86,34 +86,39 @@ def options(
 def main() -> None:
     # Looking for plugins of pydantic through every installed package would take as long as all of our own start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    sys.exit(run(sys.argv[1:]))
+    streams = Streams()
+    code = run(sys.argv[1:])
+    if (reason := streams.flush()) is not None:
+        output.error(f"error: not all of the output could be written: {reason}")
+        code = code or exit_codes.FAILED
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Carry out a command line; its exit code."""
     arguments = global_options_first(arguments)
+    error: Exception
     try:
-        app(arguments, prog_name="lorchestra")
+        # A number is how typer ends after help, or after Ctrl-C.
+        ended = app(arguments, prog_name="lorchestra", standalone_mode=False)
+        return ended if isinstance(ended, int) else exit_codes.COMPLETED
     except Finished as finished:
         return finished.code
-    except SystemExit as end:
-        return _CODES_OF_TYPER.get(str(end.code), exit_codes.USAGE)
-    except errors.LorchestraError as error:
-        output.error(f"error: {error}")
-        if "--debug" in arguments:
-            output.trace(error)
-        return exit_codes.of_error(error)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing more may be written, not even on the way out.
-        sys.stdout = None
-        return exit_codes.COMPLETED
-    except Exception as error:  # noqa: BLE001  (the edge of the process)
+    except typer.Abort:
+        return exit_codes.INTERRUPTED
+    except mistakes.UsageError as mistake:
+        output.error(mistakes.of_usage(mistake))
+        return exit_codes.USAGE
+    except errors.LorchestraError as raised:
+        error, code, said = raised, exit_codes.of_error(raised), mistakes.of_error(raised)
+    except Exception as raised:  # noqa: BLE001  (the edge of the process)
         # Not an error of ours, so its message may hold values.
-        output.error("error: lorchestra failed in a way it did not expect; please report what --debug shows")
-        if "--debug" in arguments:
-            output.trace(error)
-        return exit_codes.FAILED
-    return exit_codes.COMPLETED
+        error, code = raised, exit_codes.FAILED
+        said = "error: lorchestra failed in a way it did not expect; please report what --debug shows"
+    output.error(said)
+    if "--debug" in arguments:
+        output.trace(error)
+    return code
 
 
 def global_options_first(arguments: list[str]) -> list[str]:
@@ -130,5 +135,9 @@ def global_options_first(arguments: list[str]) -> list[str]:
             continue
         first.append(argument)
         if GLOBAL_OPTIONS[name] and "=" not in argument:
-            first.extend(value for value in [next(remaining, None)] if value is not None)
+            value = next(remaining, None)
+            if value is None:
+                # In front of the rest, it would take the command for its value.
+                return first
+            first.append(value)
     return [*first, *rest]

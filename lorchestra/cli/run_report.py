@@ -67,6 +67,8 @@ def print_result(result: ExecutionResult, *, as_json: bool) -> None:
         output.as_json(result.to_dict())
     elif result.preview is not None:
         output.as_yaml(result.preview)
+    elif result.status == "cancelled" and result.run_record is None:
+        output.error(f"cancelled while it waited for another run of the job: {result.error}")
     elif result.run_record is None:
         output.line("skipped: another run of the job is active (concurrency: skip)")
     else:
@@ -74,14 +76,19 @@ def print_result(result: ExecutionResult, *, as_json: bool) -> None:
 
 
 def _print_run(result: ExecutionResult) -> None:
-    record = result.run_record
+    record, attempt = result.run_record, result.attempt
     assert record is not None
-    took = output.lasted(record.started_at, record.completed_at)
-    output.line(f"{result.status}: {record.job_id} {record.job_version} in {took}, run {record.run_id}")
-    for outcome in record.step_outcomes:
-        output.line(
-            f"  {outcome.step_id:<24} {outcome.status.value:<10} {output.counted(outcome.counts.items())}".rstrip()
-        )
+    assert attempt is not None
+    took = output.lasted(attempt.started_at, attempt.completed_at)
+    again = f" (attempt {attempt.attempt_n})" if attempt.attempt_n > 1 else ""
+    output.line(f"{result.status}: {record.job_id} {record.job_version} in {took}{again}, run {record.run_id}")
+    outcomes = {outcome.step_id: outcome for outcome in record.step_outcomes}
+    width = max(map(len, record.step_ids))
+    for step_id in record.step_ids:
+        outcome = outcomes.get(step_id)
+        status = outcome.status.value if outcome else "not done"
+        counts = output.counted(outcome.counts.items()) if outcome else ""
+        output.line(f"  {step_id:<{width}}  {status:<9}  {counts}".rstrip())
     if result.error:
         output.error(f"error: {result.error}")
         output.error(f"details: lorchestra runs show {record.run_id}")

@@ -16,11 +16,11 @@ class Kind(StrEnum):
     SETTINGS = "settings"
 
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
-def schema(kind: Annotated[Kind, typer.Argument(help="job, pipeline or settings.")]) -> None:
+def schema(kind: Annotated[Kind, typer.Argument(metavar="KIND", help="job, pipeline or settings.")]) -> None:
     """Print the JSON Schema of a kind of file, for editors and other tools.
 
     Example: lorchestra schema job > job.schema.json

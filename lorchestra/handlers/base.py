@@ -50,8 +50,11 @@ class StepAnswer:
 
 
 class Handler(Protocol):
-    def check(self, step: JobStepInstance) -> None:
-        """Runs before anything does: raise ConfigurationError or DefinitionError for what can never be carried out."""
+    def check(self, step: JobStepInstance, lineage: tuple[str, ...] = ()) -> None:
+        """Runs before anything does: raise ConfigurationError or DefinitionError for what can never be carried out.
+
+        `lineage` is that of StepRequest.
+        """
 
     def execute(self, request: StepRequest) -> StepAnswer:
         """Carry the step out. Failures are exceptions: TransientError is worth another try."""

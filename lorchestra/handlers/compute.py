@@ -44,7 +44,7 @@ class ComputeHandler:
         self._sleep = sleep
         self._random = random
 
-    def check(self, step: JobStepInstance) -> None:
+    def check(self, step: JobStepInstance, lineage: tuple[str, ...] = ()) -> None:
         config = self._required_config()
         problems = find_problems(step.params, default_model=config.model, cap=config.max_tokens, resolved=False)
         if problems:

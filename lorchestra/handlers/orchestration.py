@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from pydantic import ValidationError
 
 from lorchestra.clock import Clock, SystemClock
 from lorchestra.compiler import compile_job
 from lorchestra.errors import DefinitionError, PermanentError, Problem
 from lorchestra.handlers.base import StepAnswer, StepRequest
+from lorchestra.json_check import describe
 from lorchestra.registry import JobRegistry
-from lorchestra.schemas import Envelope, JobStepInstance, Op, RunStatus
+from lorchestra.schemas import Envelope, JobDef, JobStepInstance, Op, RunStatus
 
 
 class RecursiveJob(DefinitionError):
@@ -36,21 +39,14 @@ class OrchestrationHandler:
         self._registry = registry
         self._clock = clock or SystemClock()
 
-    def check(self, step: JobStepInstance) -> None:
-        self._refuse_recursion(step.params["job_id"], step.params.get("version"), ())
+    def check(self, step: JobStepInstance, lineage: tuple[str, ...] = ()) -> None:
+        self._refuse_recursion(step.params["job_id"], step.params.get("version"), lineage)
 
     def execute(self, request: StepRequest) -> StepAnswer:
-        params: Mapping[str, Any] = request.params
-        job_id: str = params["job_id"]
+        envelope = _envelope(request)
+        job_id = envelope.job_id
         if job_id in request.lineage:
             raise RecursiveJob((*request.lineage, job_id))
-        envelope = Envelope(
-            job_id=job_id,
-            version=params.get("version"),
-            ctx=params.get("ctx") or {},
-            payload=params.get("payload") or {},
-            smoke_namespace=request.smoke_namespace,
-        )
         definition = self._registry.load(job_id, envelope.version)
         instance = compile_job(definition, envelope.ctx, envelope.payload, clock=self._clock)
         child = request.run_child(instance, envelope)
@@ -63,11 +59,43 @@ class OrchestrationHandler:
             partial=status == RunStatus.PARTIAL,
         )
 
-    def _refuse_recursion(self, job_id: str, version: str | None, above: tuple[str, ...]) -> None:
+    def _refuse_recursion(self, job_id: str, version: object, above: tuple[str, ...]) -> None:
         path = (*above, job_id)
         if job_id in above:
             raise RecursiveJob(path)
-        for step in self._registry.load(job_id, version).steps:
-            child = step.params.get("job_id")
-            if step.op is Op.JOB_RUN and isinstance(child, str):
-                self._refuse_recursion(child, step.params.get("version"), path)
+        for definition in self._definitions(job_id, version):
+            for step in definition.steps:
+                child = step.params.get("job_id")
+                if step.op is Op.JOB_RUN and isinstance(child, str):
+                    self._refuse_recursion(child, step.params.get("version"), path)
+
+    def _definitions(self, job_id: str, version: object) -> Iterator[JobDef]:
+        """What may be run: all versions, while the one that is asked for is not known."""
+        if version is None or (isinstance(version, str) and not version.startswith("@")):
+            yield self._registry.load(job_id, version)
+        elif isinstance(version, str):
+            yield from (self._registry.load(job_id, known) for known in self._registry.versions(job_id))
+        else:
+            raise DefinitionError(
+                Problem(
+                    found=f"the 'version' of job '{job_id}' is {describe(version)}",
+                    expected="expected a text in quotes, such as '2.0'",
+                )
+            )
+
+
+def _envelope(request: StepRequest) -> Envelope:
+    params: Mapping[str, Any] = request.params
+    try:
+        return Envelope(
+            job_id=params["job_id"],
+            version=params.get("version"),
+            ctx=params.get("ctx") or {},
+            payload=params.get("payload") or {},
+            smoke_namespace=request.smoke_namespace,
+        )
+    except ValidationError as error:
+        wrong = ", ".join(f"'{detail['loc'][0]}'" for detail in error.errors(include_input=False))
+        failure = PermanentError(f"step '{request.step.step_id}': {wrong} is not what a job takes")
+    # Outside the `except`: the foreign message quotes the value.
+    raise failure

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from lorchestra import log
+from lorchestra import log, references
 from lorchestra.callable import CallableResult
 from lorchestra.callable.context import CallableContext
 from lorchestra.callable.registry import LoadedCallable
-from lorchestra.errors import PermanentError
+from lorchestra.errors import PermanentError, pointer
 from lorchestra.handlers.base import StepAnswer
 from lorchestra.items import Item, Record, Rejected, Tally, as_item, encode
-from lorchestra.json_value import thaw
+from lorchestra.json_value import canonical_bytes, thaw
 from lorchestra.ops.base import StepContext
 from lorchestra.schemas import OnError
+from lorchestra.storacle.read_spec import parse_read
+from lorchestra.storacle.service import RpcError
 
 # Params of the step that are for the executor; the callable is given the rest.
 _OURS = frozenset({"callable", "items", "read"})
@@ -46,18 +49,25 @@ class Call:
         params = {name: value for name, value in context.params.items() if name not in _OURS}
         self._result = result = loaded.execute(params, self._callable_context(loaded, params))
         fails = context.step.on_error is OnError.FAIL
-        for value in _values(result):
-            item = as_item(value)
-            if fails and type(item) is Rejected:
-                raise RecordRejected(item)
-            self._tally.add(item, encode(item))
-            yield item
+        with _values(result) as values:
+            for value in values:
+                item = as_item(value)
+                if fails and type(item) is Rejected:
+                    raise RecordRejected(item)
+                self._tally.add(item, encode(item))
+                yield item
 
     def finish(self) -> StepAnswer:
         if self._result is None:
             raise PermanentError("the callable's items were never asked for")
+        output = {"stats": thaw(self._result.stats), "schema_version": self._result.schema_version}
+        try:
+            canonical_bytes(output)
+        except TypeError:
+            # Without the cause: what a foreign mapping says of itself may hold values.
+            raise PermanentError("the callable's stats hold a value that JSON cannot represent") from None
         return StepAnswer(
-            output={"stats": thaw(self._result.stats), "schema_version": self._result.schema_version},
+            output=output,
             counts=self._tally.counts(),
             digest=self._tally.hexdigest(),
             detail={"resources": self._resources} if self._resources else {},
@@ -87,7 +97,18 @@ class Call:
         read = context.params.get("read") or loaded.reads(params)
         if read is None:
             return iter(())
+        self._check_written()
         return self._read(read)
+
+    def _check_written(self) -> None:
+        """A `read` that stands in the definition can be quoted, and storacle's answer to it quotes nothing."""
+        written = self._context.step.template.get("read")
+        if not isinstance(written, Mapping) or references.has_refs(references.parse(written)):
+            return
+        try:
+            parse_read(written, ("read",))
+        except RpcError as error:
+            raise PermanentError(f"the step's `read` is not valid at {pointer(error.at)}") from None
 
     def _read(self, read: Mapping[str, Any]) -> Iterator[Item]:
         context = self._context
@@ -103,10 +124,15 @@ def _input_items(items: Iterable[object]) -> Iterator[Item]:
     return (as_item(item) for item in items)
 
 
-def _values(result: CallableResult) -> Iterable[object]:
-    if result.items is not None:
-        return result.items
-    return _lines(Path(result.items_ref or ""))
+@contextmanager
+def _values(result: CallableResult) -> Iterator[Iterable[object]]:
+    values = result.items if result.items is not None else _lines(Path(result.items_ref or ""))
+    try:
+        yield values
+    finally:
+        if isinstance(values, Generator):
+            # The author's `finally` runs when the step ends, on its thread, and not whenever it is collected.
+            values.close()
 
 
 def _lines(path: Path) -> Iterator[object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lorchestra.clock import Clock
 from lorchestra.storacle.protocol import RpcMeta, StoracleClient
 
@@ -12,20 +14,47 @@ class RunClaim:
     Work that was abandoned keeps its old claim; the next try makes a new one, whose token makes the old one worthless.
     """
 
-    def __init__(self, *, job_id: str, run_id: str, namespace: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        run_id: str,
+        namespace: str,
+        clock: Clock,
+        confirm: Callable[[], None],
+        supersedes: bool = False,
+    ) -> None:
+        """`confirm` raises StaleAttempt when the run belongs to another attempt by now."""
         self._job_id = job_id
         self._run_id = run_id
         self._namespace = namespace
         self._clock = clock
+        self._confirm = confirm
         self._token: int | None = None
+        self._is_used = False
+        self.supersedes = supersedes
+        """Whether an older claim was made, or is just being made."""
 
     def meta(self, client: StoracleClient, step_id: str) -> RpcMeta:
         if self._token is None:
-            self._token = client.open_run(self._meta(step_id, None))
+            self._confirm()
+            self._is_used = True
+            token = client.open_run(self._meta(step_id, None))
+            # Again: a process that was paused just before it claimed the run has now the newest token of all, although
+            # the run was resumed elsewhere meanwhile.
+            self._confirm()
+            self._token = token
         return self._meta(step_id, self._token)
 
     def anew(self) -> RunClaim:
-        return RunClaim(job_id=self._job_id, run_id=self._run_id, namespace=self._namespace, clock=self._clock)
+        return RunClaim(
+            job_id=self._job_id,
+            run_id=self._run_id,
+            namespace=self._namespace,
+            clock=self._clock,
+            confirm=self._confirm,
+            supersedes=self.supersedes or self._is_used,
+        )
 
     def _meta(self, step_id: str, token: int | None) -> RpcMeta:
         return RpcMeta(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator
 
+from lorchestra import references
 from lorchestra.handlers.base import StepAnswer
 from lorchestra.items import as_item
 from lorchestra.ops.base import StepContext
@@ -32,11 +33,13 @@ class PlanBuild:
             semantic_key=step.semantic_key,
             payload_sha256=context.identity.payload_sha256,
         )
-        for group in plan_ops(items, PlanSpec.from_params(context.params), keys):
+        written = [references.parse(value) for name, value in step.template.items() if name != "items"]
+        is_authored = not any(map(references.has_refs, written))
+        for group in plan_ops(items, PlanSpec.from_params(context.params, is_authored=is_authored), keys):
             self._sends += 1
             self._ops += len(group)
             for op in group:
-                self._digest.update(op.idempotency_key.encode())
+                self._digest.update(op.content_sha256.encode())
             yield group
 
     def finish(self) -> StepAnswer:

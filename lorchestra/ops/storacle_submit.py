@@ -16,9 +16,11 @@ def submit(context: StepContext) -> StepAnswer:
     ops: list[dict[str, Any]] = []
     methods: dict[str, Counter[str]] = {}
     for group in context.params["plan"]:
+        meta = context.claim.meta(client, context.step.step_id)
+        # After the claim: whoever was abandoned while it was made has a fresh token, and nobody who waits.
         context.scope.check()
         plan = StoraclePlan(correlation_id=context.identity.run_id, ops=group)
-        results = client.execute_plan(plan, context.claim.meta(client, context.step.step_id))
+        results = client.execute_plan(plan, meta)
         context.scope.progress()
         for result in results:
             ops.append({"op_id": result.op_id, "status": result.status.value, "counts": dict(result.counts)})

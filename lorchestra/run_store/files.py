@@ -71,7 +71,7 @@ def _make_folder(path: Path) -> bool:
 
 def sync_folder(path: Path) -> None:
     """Make the names in the folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
@@ -80,7 +80,7 @@ def sync_folder(path: Path) -> None:
 
 def create(path: Path) -> BinaryIO:
     """Create and open a private file for writing; FileExistsError when it is there."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     os.fchmod(descriptor, FILE_MODE)
     return os.fdopen(descriptor, "wb", buffering=1 << 18)
 

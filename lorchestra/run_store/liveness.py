@@ -26,7 +26,7 @@ class WorkerLock:
         while self._descriptor is None:
             files.make_folder(self._path.parent)
             with files.guarded(self._path, "make the lock file"):
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, files.FILE_MODE)
                 try:
                     os.fchmod(descriptor, files.FILE_MODE)
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -70,7 +70,7 @@ def sweep(folder: Path) -> None:
 
 def _is_held(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,7 +13,7 @@ import orjson
 from lorchestra import json_value
 from lorchestra.digest import Digester
 from lorchestra.errors import JobBusy, RunNotFound, StaleAttempt, StoreError
-from lorchestra.json_value import JSONObject
+from lorchestra.json_value import JSONObject, JSONValue
 from lorchestra.run_store import retention, run_state
 from lorchestra.run_store.private_values import InMemoryPrivateValues
 from lorchestra.run_store.protocol import Pruned, RunFilter
@@ -66,7 +66,13 @@ class InMemoryRunStore:
         return self._digester
 
     def open_run(
-        self, record: RunRecord, definition: JobDef, manifests: Sequence[StepManifest], *, exclusive: bool
+        self,
+        record: RunRecord,
+        definition: JobDef,
+        manifests: Sequence[StepManifest],
+        *,
+        exclusive: bool,
+        values: Mapping[str, JSONValue] | None = None,
     ) -> None:
         with self._mutex:
             run_state.check_new(record, is_known=record.run_id in self._runs)
@@ -75,6 +81,8 @@ class InMemoryRunStore:
                     RunFilter(job_id=record.job_id, namespace=record.namespace, status=RunStatus.RUNNING)
                 ):
                     raise JobBusy(job_id=record.job_id, namespace=record.namespace, run_id=rival.record.run_id)
+            for name, value in (values or {}).items():
+                self._private.put(record.run_id, name, value)
             self._definitions.setdefault(definition.sha256(), json_value.canonical_bytes(definition.canonical()))
             self._runs[record.run_id] = _Run(
                 record=record,
@@ -132,7 +140,7 @@ class InMemoryRunStore:
             ids = [run_id for run_id in self._runs if run_id.upper().startswith(wanted)]
             exact = [run_id for run_id in ids if run_id.upper() == wanted]
         if len(found := exact or ids) != 1:
-            raise RunNotFound(prefix)
+            raise RunNotFound(prefix, is_ambiguous=len(found) > 1)
         return found[0]
 
     def list_runs(self, query: RunFilter) -> tuple[RunRecord, ...]:

@@ -19,6 +19,9 @@ from lorchestra.errors import StoreError
 from lorchestra.json_value import JSONValue, canonical_bytes
 from lorchestra.run_store import files
 
+KEPT = "kept"
+"""A value of this name says that the others of its run stay after the run has completed."""
+
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.]{0,199}")
 _RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 
@@ -89,15 +92,25 @@ class FilePrivateValues:
                 path.unlink(missing_ok=True)
             folder.rmdir()
 
-    def kept(self) -> Iterator[KeptValues]:
+    def run_ids(self) -> tuple[str, ...]:
         """The runs that have values."""
         with files.guarded(self._root, "look into"):
-            if self._root.is_dir():
-                for folder in sorted(self._root.iterdir()):
-                    if _RUN_ID.fullmatch(folder.name) and folder.is_dir():
-                        # Another process may be removing them just now.
-                        with contextlib.suppress(FileNotFoundError):
-                            yield _measured(folder)
+            try:
+                names = [path.name for path in self._root.iterdir()]
+            except FileNotFoundError:
+                return ()
+        return tuple(sorted(name for name in names if _RUN_ID.fullmatch(name)))
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether the run's values are to stay when they are needed no more."""
+        return self._path(run_id, KEPT).exists()
+
+    def kept(self) -> Iterator[KeptValues]:
+        """What the values of each run take up."""
+        for run_id in self.run_ids():
+            # Another process may be removing them just now.
+            with files.guarded(self._root, "look into"), contextlib.suppress(FileNotFoundError):
+                yield _measured(self._root / run_id)
 
     def _folder(self, run_id: str) -> Path:
         _check(run_id, name="x")

@@ -6,7 +6,7 @@ to ship. The private values are what a resume needs; they are gone once a run ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -66,10 +66,17 @@ class RunStore(Protocol):
         """Keyed for this store, the same across processes and restarts."""
 
     def open_run(
-        self, record: RunRecord, definition: JobDef, manifests: Sequence[StepManifest], *, exclusive: bool
+        self,
+        record: RunRecord,
+        definition: JobDef,
+        manifests: Sequence[StepManifest],
+        *,
+        exclusive: bool,
+        values: Mapping[str, JSONValue] | None = None,
     ) -> None:
         """Record a new run and its first attempt as running, keep the definition by its hash, add the manifests.
 
+        Its private `values` are there once the run can be seen, and not at all when it could not be recorded.
         With `exclusive`, raise JobBusy when another run of the same job and namespace is running (and alive).
         """
 

@@ -31,6 +31,10 @@ def check_resumable(record: RunRecord) -> None:
         )
 
 
+def is_finished(status: RunStatus) -> bool:
+    return status in _NOTHING_TO_RESUME
+
+
 def check_end(status: RunStatus) -> None:
     if status is RunStatus.RUNNING:
         raise StoreError("a run cannot end as running")

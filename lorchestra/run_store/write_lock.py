@@ -25,7 +25,7 @@ class WriteLock:
         self._path = path
         self._patience_s = patience_s
         with files.guarded(path, "open"):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, files.FILE_MODE)
             os.fchmod(self._descriptor, files.FILE_MODE)
 
     def acquire(self) -> None:

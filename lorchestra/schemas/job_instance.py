@@ -8,8 +8,9 @@ from functools import cached_property
 from pydantic import Field
 
 from lorchestra import references
+from lorchestra.errors import Path
 from lorchestra.json_value import FrozenObject, canonical_bytes
-from lorchestra.references import Node
+from lorchestra.references import Node, RunRef
 from lorchestra.schemas.job_def import Concurrency, IdempotencyConfig, JobDef, OnError, RetryPolicy
 from lorchestra.schemas.op import Op
 from lorchestra.schemas.value import Value
@@ -32,6 +33,11 @@ class JobStepInstance(Value):
     idempotency: IdempotencyConfig = IdempotencyConfig()
     semantic_key: str | None = None
     compiled_skip: bool = False
+
+    @cached_property
+    def run_refs(self) -> tuple[tuple[Path, RunRef], ...]:
+        """Where each `@run` reference of the params stands, and what it names."""
+        return tuple(references.run_refs(self.nodes))
 
     @cached_property
     def nodes(self) -> Node:

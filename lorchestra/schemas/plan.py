@@ -20,6 +20,8 @@ class StoracleOp:
     params: Mapping[str, Any]
     idempotency_key: str
     group: str | None = None
+    content_sha256: str = ""
+    """Of method and params alone, so that equal work shows as equal in whatever run; it is not sent."""
 
     def to_dict(self) -> dict[str, Any]:
         plain = {

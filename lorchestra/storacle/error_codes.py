@@ -66,7 +66,17 @@ MEANINGS: Mapping[ErrorCode, Meaning] = {
 
 _UNKNOWN = Meaning(PermanentError, "the service answered with an error code that lorchestra does not know")
 
-# Only column names and positions, and short: a pointer made by a foreign service must not carry a value along.
+# Names of the protocol. Other names in a pointer are keys of what was sent, and those may be data.
+# fmt: off
+POINTER_WORDS = frozenset({
+    "after", "columns", "correlation_id", "count", "dataset", "eq", "expected", "group", "gt", "gte", "idempotency_key",
+    "in", "is_null", "key", "key_columns", "kind", "limit", "lt", "lte", "max", "meta", "method", "min", "namespace",
+    "ne", "op_id", "ops", "params", "plan", "read", "rows", "run_id", "table", "token", "unprocessed", "value",
+    "version", "where",
+})
+# fmt: on
+
+# Names and positions, and short: a pointer made by a foreign service must not carry a value along.
 _POINTER = re.compile(r"(?:/(?:[A-Za-z_][A-Za-z0-9_]{0,63}|[0-9]{1,7})){1,12}", re.ASCII)
 _OP_ID = re.compile(r"[A-Za-z0-9_.:#-]{1,128}", re.ASCII)
 _LONGEST_WAIT = 24 * 3600.0
@@ -80,13 +90,13 @@ def meaning(code: int) -> Meaning:
 
 
 def describe(code: int, data: object = None) -> str:
-    """The sentence of a code, with the pointer in `data` when it is well-formed."""
+    """The sentence of a code, with the pointer in `data` when it is well-formed; `*` stands for a key that was sent."""
     try:
         name = ErrorCode(code).name.lower()
     except ValueError:
         # JSON-RPC reserves this range for codes; any other number could be a value.
         name = str(code) if -32768 <= code <= -32000 else "code out of range"
-    where = _matching(_POINTER, data, "pointer")
+    where = _known(_matching(_POINTER, data, "pointer"))
     return f"{meaning(code).sentence} ({name}{f', at {where}' if where else ''})"
 
 
@@ -97,6 +107,12 @@ def error_for(code: int, data: object, *, method: str, op_id: str | None = None)
     if issubclass(meaning(code).error, TransientError):
         return TransientError(text, retry_after=_retry_after(data))
     return PermanentError(text)
+
+
+def _known(where: str | None) -> str | None:
+    if where is None:
+        return None
+    return "/".join(part if part in POINTER_WORDS or not part or part.isdigit() else "*" for part in where.split("/"))
 
 
 def _matching(pattern: re.Pattern[str], data: object, name: str) -> str | None:

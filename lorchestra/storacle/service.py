@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
+from lorchestra.code_names import type_name
 from lorchestra.errors import Path, pointer
 from lorchestra.json_value import JSONValue
 from lorchestra.storacle import codec
@@ -67,7 +68,7 @@ class Dispatcher:
             # The message of a foreign exception could quote a row.
             _log.error(
                 "storacle.internal_error",
-                extra={"rpc_method": request.method, "error_type": type(error).__name__, "raised_at": _place(error)},
+                extra={"rpc_method": request.method, "error_type": type_name(type(error)), "raised_at": _place(error)},
             )
             return codec.error_response(id, ErrorCode.INTERNAL)
 

@@ -206,6 +206,7 @@ def test_a_full_disk_is_a_store_error_and_leaves_nothing_half_written(folder: Pa
 def test_private_values_on_a_full_disk_keep_the_earlier_ones(folder: Path) -> None:
     with StoreProcess(folder) as process:
         process.ask("open_store")
+        process.ask("open_run", RUN)
         process.ask("put", RUN, 10)
         process.ask("spill", RUN, 2000)
         process.ask("limit_file_size", 100_000)

@@ -371,10 +371,14 @@ def test_all_mistakes_of_all_steps_are_reported_in_their_order() -> None:
         (
             None,
             {"a": {SECRET: [1]}, "b": [date(2024, 1, 1)]},
-            [(("payload", "b", 0), "a value of type date is not JSON")],
+            [(("payload", "<key 2>", 0), "a value of type date is not JSON")],
         ),
-        ({"x": math.nan}, {"y": 1 << 70}, [(("ctx", "x"), "finite"), (("payload", "y"), "64 bits")]),
-        (None, {"a": {7: 1}}, [(("payload", "a"), "a key of type int is not JSON")]),
+        (
+            {SECRET: math.nan},
+            {SECRET: {SECRET: 1 << 70}},
+            [(("ctx", "<key 1>"), "finite"), (("payload", "<key 1>", "<key 1>"), "64 bits")],
+        ),
+        (None, {SECRET: {7: 1}}, [(("payload", "<key 1>"), "a key of type int is not JSON")]),
     ],
 )
 def test_ctx_and_payload_are_json_objects(ctx: Any, payload: Any, expected: list[tuple[Path, str]]) -> None:

@@ -13,7 +13,7 @@ from lorchestra.schemas import Backend, JobStepInstance, Op
 
 
 class Spy:
-    def check(self, step: JobStepInstance) -> None:
+    def check(self, step: JobStepInstance, lineage: tuple[str, ...] = ()) -> None:
         raise AssertionError("routing asks nothing of a handler")
 
     def execute(self, request: StepRequest) -> StepAnswer:

@@ -357,7 +357,7 @@ def test_an_event_that_is_no_name_is_replaced(event: Any) -> None:
         ("step.started", {"step_id": "fetch"}, "debug"),
         ("step.completed", {"step_id": "fetch"}, "info"),
         ("step.retrying", {"step_id": "fetch"}, "warning"),
-        ("step.failed", {"step_id": "fetch", "error": "KeyError"}, "error"),
+        ("step.failed", {"step_id": "fetch", "error_type": "KeyError"}, "error"),
         ("run.ended", {"status": "completed"}, "info"),
         ("run.ended", {"status": "partial"}, "warning"),
         ("run.ended", {"status": "failed"}, "error"),

@@ -40,15 +40,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             completed_at TEXT,
             PRIMARY KEY (run_id, attempt_n)
         ) WITHOUT ROWID""",
-        # Manifests and outcomes, only ever added: the last of a step and attempt counts.
+        # What was written together, only ever added: the last manifest and outcome of a step and attempt count. One
+        # tree and not two, since what a commit costs is the pages it writes.
         """CREATE TABLE entries (
             run_id TEXT NOT NULL,
             seq INTEGER NOT NULL,
             attempt_n INTEGER NOT NULL,
-            kind TEXT NOT NULL CHECK (kind IN ('manifest', 'outcome')),
             body TEXT NOT NULL,
             PRIMARY KEY (run_id, seq)
-        )""",
+        ) WITHOUT ROWID""",
     ),
 )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TypeVar
 
 import orjson
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from lorchestra.errors import StoreError
 from lorchestra.run_store import run_state
 from lorchestra.run_store.retention import RunEnd
-from lorchestra.schemas import AttemptRecord, ErrorRecord, RunRecord, RunStatus, StepOutcome
+from lorchestra.schemas import AttemptRecord, ErrorRecord, RunRecord, RunStatus, StepManifest, StepOutcome
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -21,17 +22,46 @@ _IN_COLUMNS = {"status", "completed_at", "error", "attempts"}
 
 
 def body(value: BaseModel) -> str:
-    """The value as JSON."""
+    return _json(value, type(value).__name__)
+
+
+def entry(outcomes: Sequence[StepOutcome], manifests: Sequence[StepManifest]) -> str:
+    """What is written together."""
+    return _json({"outcomes": outcomes, "manifests": manifests}, "a step's manifest or outcome")
+
+
+def read_outcomes(entry: str) -> list[StepOutcome]:
+    return _members(StepOutcome, entry, "outcomes")
+
+
+def read_manifests(entry: str) -> list[StepManifest]:
+    return _members(StepManifest, entry, "manifests")
+
+
+def _members(model: type[Model], entry: str, name: str) -> list[Model]:
+    try:
+        return [model.model_validate(member) for member in orjson.loads(entry)[name]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(model) from error
+
+
+def _damaged(model: type[BaseModel]) -> StoreError:
+    return StoreError(f"a {model.__name__} in the run store cannot be read: it is damaged")
+
+
+def _json(value: object, what: str) -> str:
     try:
         return orjson.dumps(value, default=_plain).decode()
     except TypeError:
         # Without the cause: it may quote what cannot be written.
-        raise StoreError(f"a {type(value).__name__} holds something that JSON cannot represent") from None
+        raise StoreError(f"{what} holds something that JSON cannot represent") from None
 
 
 def _plain(value: object) -> object:
     # Models one level at a time: orjson does the rest of the work, several times faster than pydantic.
-    if isinstance(value, RunRecord):
+    if type(value) is MappingProxyType:
+        return dict(value)
+    if type(value) is RunRecord:
         return {name: field for name, field in vars(value).items() if name not in _IN_COLUMNS}
     if isinstance(value, BaseModel):
         return vars(value)
@@ -44,9 +74,7 @@ def value(model: type[Model], text: str) -> Model:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise StoreError(
-            f"a {model.__name__} in the run store cannot be read: it is damaged ({error.error_count()} mistakes)"
-        ) from error
+        raise _damaged(model) from error
 
 
 def moment(text: str) -> datetime:

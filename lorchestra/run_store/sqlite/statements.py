@@ -13,7 +13,7 @@ from lorchestra.run_store import run_state
 from lorchestra.run_store.protocol import RunFilter
 from lorchestra.run_store.sqlite import rows
 from lorchestra.run_store.sqlite.rows import RunRow
-from lorchestra.schemas import JobDef, RunRecord, RunStatus, StepManifest, StepOutcome
+from lorchestra.schemas import JobDef, RunRecord, RunStatus
 
 
 def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, worker_id: str) -> None:
@@ -112,40 +112,33 @@ def run_row(connection: sqlite3.Connection, run_id: str) -> RunRow:
     return RunRow(*fields)
 
 
-def last_seq(connection: sqlite3.Connection, run_id: str, attempt_n: int) -> int:
-    """The number of the run's last entry, when the attempt may still write."""
-    row: tuple[int] | None = connection.execute(
-        """SELECT coalesce((SELECT max(seq) FROM entries WHERE entries.run_id = runs.run_id), 0)
-        FROM runs WHERE run_id = ? AND attempt_n = ? AND status = 'running'""",
-        (run_id, attempt_n),
+def root_of(connection: sqlite3.Connection, run_id: str) -> RunRow | None:
+    """The run that was not started by another, at the head of this one; None when there is none any more."""
+    fields = connection.execute(
+        f"""WITH RECURSIVE line (id, parent) AS (
+            SELECT run_id, parent_run_id FROM runs WHERE run_id = ?
+            UNION SELECT runs.run_id, runs.parent_run_id FROM runs JOIN line ON runs.run_id = line.parent)
+        {RunRow.SELECT} WHERE run_id IN (SELECT id FROM line WHERE parent IS NULL)""",
+        (run_id,),
     ).fetchone()
-    if row is None:
+    return None if fields is None else RunRow(*fields)
+
+
+def add_entry(connection: sqlite3.Connection, run_id: str, attempt_n: int, entry: str) -> None:
+    """Add what was written together, in one statement that finds out too whether the attempt may still write."""
+    added = connection.execute(
+        """INSERT INTO entries (run_id, seq, attempt_n, body)
+        SELECT run_id, 1 + coalesce((SELECT max(seq) FROM entries WHERE entries.run_id = runs.run_id), 0), attempt_n, ?
+        FROM runs WHERE run_id = ? AND attempt_n = ? AND status = 'running'""",
+        (entry, run_id, attempt_n),
+    ).rowcount
+    if not added:
         run_row(connection, run_id)
         raise StaleAttempt(run_id=run_id, attempt_n=attempt_n)
-    return row[0]
 
 
-def bodies(outcomes: Sequence[StepOutcome], manifests: Sequence[StepManifest]) -> list[tuple[str, str]]:
-    return [
-        *(("outcome", rows.body(outcome)) for outcome in outcomes),
-        *(("manifest", rows.body(manifest)) for manifest in manifests),
-    ]
-
-
-def add_entries(
-    connection: sqlite3.Connection, run_id: str, attempt_n: int, last: int, entries: list[tuple[str, str]]
-) -> None:
-    for seq, (kind, body) in enumerate(entries, start=last + 1):
-        connection.execute(
-            "INSERT INTO entries (run_id, seq, attempt_n, kind, body) VALUES (?, ?, ?, ?, ?)",
-            (run_id, seq, attempt_n, kind, body),
-        )
-
-
-def entries(connection: sqlite3.Connection, run_id: str, kind: str) -> list[tuple[int, str]]:
-    return connection.execute(
-        "SELECT attempt_n, body FROM entries WHERE run_id = ? AND kind = ? ORDER BY seq", (run_id, kind)
-    ).fetchall()
+def entries(connection: sqlite3.Connection, run_id: str) -> list[tuple[int, str]]:
+    return connection.execute("SELECT attempt_n, body FROM entries WHERE run_id = ? ORDER BY seq", (run_id,)).fetchall()
 
 
 def add_attempt(connection: sqlite3.Connection, run_id: str, attempt_n: int, at: datetime) -> None:

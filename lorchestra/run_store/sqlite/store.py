@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import orjson
 from lorchestra.clock import Clock, SystemClock
 from lorchestra.digest import Digester
 from lorchestra.errors import JobBusy, RunNotFound, StaleAttempt, StoreError
-from lorchestra.json_value import JSONObject
+from lorchestra.json_value import JSONObject, JSONValue
 from lorchestra.run_store import digest_key, files, liveness, retention, run_state
 from lorchestra.run_store.heartbeat import Heartbeat
 from lorchestra.run_store.private_values import FilePrivateValues
@@ -59,6 +60,7 @@ class SqliteRunStore:
         liveness.sweep(self._workers)
         self._database = self._open_database()
         self._private = FilePrivateValues(self._folder / "private")
+        self._forget_left_overs()
         self._worker = liveness.WorkerLock(self._workers)
         self._mutex = threading.Lock()
         self._active: set[tuple[str, int]] = set()
@@ -73,19 +75,31 @@ class SqliteRunStore:
         return Digester(digest_key.load(self._folder / "digest.key"))
 
     def open_run(
-        self, record: RunRecord, definition: JobDef, manifests: Sequence[StepManifest], *, exclusive: bool
+        self,
+        record: RunRecord,
+        definition: JobDef,
+        manifests: Sequence[StepManifest],
+        *,
+        exclusive: bool,
+        values: Mapping[str, JSONValue] | None = None,
     ) -> None:
         body = rows.body(record)
-        entries = statements.bodies((), manifests)
-        with self._database.write("record a run") as connection:
-            worker_id = self._hold_worker()
-            if exclusive:
-                self._settle_rivals(connection, record)
-            statements.keep_definition(connection, record, definition)
-            self._sign(connection)
-            statements.add_run(connection, record, body, worker_id)
-            statements.add_attempt(connection, record.run_id, 1, record.started_at)
-            statements.add_entries(connection, record.run_id, 1, 0, entries)
+        entry = rows.entry((), manifests)
+        with contextlib.ExitStack() as undo:
+            with self._database.write("record a run") as connection:
+                worker_id = self._hold_worker()
+                if exclusive:
+                    self._settle_rivals(connection, record)
+                statements.keep_definition(connection, record, definition)
+                self._sign(connection)
+                statements.add_run(connection, record, body, worker_id)
+                statements.add_attempt(connection, record.run_id, 1, record.started_at)
+                statements.add_entry(connection, record.run_id, 1, entry)
+                if values:
+                    undo.callback(self._private.remove, record.run_id)
+                    for name, value in values.items():
+                        self._private.put(record.run_id, name, value)
+            undo.pop_all()
         self._activate(record.run_id, 1)
 
     def open_attempt(self, run_id: str, *, at: datetime) -> int:
@@ -109,11 +123,12 @@ class SqliteRunStore:
         outcomes: Sequence[StepOutcome] = (),
         manifests: Sequence[StepManifest] = (),
     ) -> None:
-        entries = statements.bodies(outcomes, manifests)
+        entry = rows.entry(outcomes, manifests)
         try:
-            with self._database.write("record a step") as connection:
-                last = statements.last_seq(connection, run_id, attempt_n)
-                statements.add_entries(connection, run_id, attempt_n, last, entries)
+            # One statement, so it is a transaction by itself.
+            self._database.write_one(
+                "record a step", lambda connection: statements.add_entry(connection, run_id, attempt_n, entry)
+            )
         except StaleAttempt:
             self._deactivate(run_id, attempt_n)
             raise
@@ -129,12 +144,11 @@ class SqliteRunStore:
         error: ErrorRecord | None = None,
     ) -> None:
         run_state.check_end(status)
-        entries = statements.bodies(outcomes, ())
+        entry = rows.entry(outcomes, ())
         error_body = rows.body(error) if error else None
         try:
             with self._database.write("record the end of a run") as connection:
-                last = statements.last_seq(connection, run_id, attempt_n)
-                statements.add_entries(connection, run_id, attempt_n, last, entries)
+                statements.add_entry(connection, run_id, attempt_n, entry)
                 statements.end_run(connection, run_id, attempt_n, status, rows.time(at), error_body)
         finally:
             # Also when it could not be recorded: nobody works on it any more, and without a heartbeat it reads so.
@@ -153,7 +167,7 @@ class SqliteRunStore:
                 (wanted,),
             ).fetchall()
         if not found or (len(found) > 1 and found[0][0].upper() != wanted):
-            raise RunNotFound(prefix)
+            raise RunNotFound(prefix, is_ambiguous=bool(found))
         return found[0][0]
 
     def list_runs(self, query: RunFilter) -> tuple[RunRecord, ...]:
@@ -162,8 +176,10 @@ class SqliteRunStore:
     def manifests(self, run_id: str) -> tuple[StepManifest, ...]:
         with self._database.read("read manifests") as connection:
             statements.run_row(connection, run_id)
-            entries = statements.entries(connection, run_id, "manifest")
-        kept = run_state.latest((attempt_n, rows.value(StepManifest, body)) for attempt_n, body in entries)
+            entries = statements.entries(connection, run_id)
+        kept = run_state.latest(
+            (attempt_n, manifest) for attempt_n, entry in entries for manifest in rows.read_manifests(entry)
+        )
         return tuple(kept.values())
 
     def definition(self, sha256: str) -> JSONObject:
@@ -211,12 +227,14 @@ class SqliteRunStore:
         with self._database.read("read a run") as connection:
             row = statements.run_row(connection, run_id)
             attempts = statements.attempts(connection, run_id)
-            outcomes = statements.entries(connection, run_id, "outcome")
+            entries = statements.entries(connection, run_id)
         status = self._status(row)
         record = row.read(
             status,
             attempts=tuple(rows.attempt(run_id, attempt, running=status) for attempt in attempts),
-            outcomes=tuple((attempt_n, rows.value(StepOutcome, body)) for attempt_n, body in outcomes),
+            outcomes=tuple(
+                (attempt_n, outcome) for attempt_n, entry in entries for outcome in rows.read_outcomes(entry)
+            ),
         )
         return _Look(records=(record,), lost=_lost([(row, status)]))
 
@@ -243,6 +261,19 @@ class SqliteRunStore:
 
     def _open_database(self) -> Database:
         return Database(self._folder / "runs.db", now=self._clock.now())
+
+    def _forget_left_overs(self) -> None:
+        """Remove the values that a killed process left of runs it never recorded, or had no time to forget."""
+        if not self._private.run_ids():
+            return
+        # While nobody else may write, no run with values is about to be recorded.
+        with self._database.write("look for values left over", keep=False) as connection:
+            for run_id in self._private.run_ids():
+                root = statements.root_of(connection, run_id)
+                if root is None or (
+                    run_state.is_finished(rows.status(root.status)) and not self._private.is_kept(root.run_id)
+                ):
+                    self._private.remove(run_id)
 
     def _hold_worker(self) -> str:
         self._worker.hold()

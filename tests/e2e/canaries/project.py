@@ -1,0 +1,133 @@
+"""A project whose runs are full of canaries, and everything its commands leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorchestra.storacle.journal import JournalService
+
+from . import canary
+
+_CONTENT = Path(__file__).with_name("content")
+_PATIENCE_S = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    command: str
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def printed(self) -> dict[str, bytes]:
+        return {f"stdout of {self.command}": self.out, f"stderr of {self.command}": self.err}
+
+    def __str__(self) -> str:
+        return f"{self.command}: {self.code}\n{self.out.decode()}\n{self.err.decode()}"
+
+
+class Project:
+    """The folder of the project, and beside it a temporary folder, a home, and what the operator keeps elsewhere."""
+
+    def __init__(
+        self, base: Path, *, llm: str = "http://127.0.0.1:9", settings: Mapping[str, Any] | None = None
+    ) -> None:
+        self.root = base / "project"
+        self.elsewhere = base / "elsewhere"
+        self._temporary = base / "tmp"
+        self._home = base / "home"
+        for folder in (self.root, self.elsewhere, self._temporary, self._home):
+            folder.mkdir()
+        shutil.copytree(_CONTENT / "callables", self.root / "callables", ignore=shutil.ignore_patterns("__pycache__"))
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LORCHESTRA_")},
+            "TMPDIR": str(self._temporary),
+            "HOME": str(self._home),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        (self.elsewhere / "key").write_text(canary.of("secret-file")["word"])
+        self.environ["LLM_KEY"] = canary.of("secret-env")["word"]
+        llm_settings = {
+            "base_url": llm,
+            "model": "stand-in",
+            "api_key": "env:LLM_KEY",
+            "timeout_s": 10,
+            "retries": {"max_retries": 1, "initial_delay_seconds": 0.01},
+        }
+        chosen = {
+            "llm": llm_settings,
+            "profiles": {"file": {"llm": {"api_key": f"file:{self.elsewhere / 'key'}"}}},
+        }
+        (self.root / "lorchestra.yaml").write_text(json.dumps(chosen))
+
+    # What the author writes
+
+    def job(self, job_id: str, *steps: Mapping[str, Any], **fields: Any) -> None:
+        path = self.root / "jobs" / "definitions" / f"{job_id}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"job_id": job_id, "version": "2.0", "steps": steps, **fields}))
+
+    def callable(self, name: str, source: str) -> None:
+        (self.root / "callables" / f"{name}.py").write_text(source, encoding="utf-8")
+
+    def keep(self, name: str, value: Any) -> str:
+        """A file outside of the project, as an argument that names it."""
+        path = self.elsewhere / name
+        path.write_text(json.dumps(value), encoding="utf-8")
+        return f"@{path}"
+
+    # What the operator does
+
+    def start(self, *arguments: str, umask: int = -1, **environ: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "lorchestra", *arguments],
+            cwd=self.root,
+            env={**self.environ, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            umask=umask,
+        )
+
+    def run(self, *arguments: str, umask: int = -1, **environ: str) -> Ended:
+        return self.finish(self.start(*arguments, umask=umask, **environ), *arguments)
+
+    def finish(self, process: subprocess.Popen[bytes], *arguments: str) -> Ended:
+        try:
+            out, err = process.communicate(timeout=_PATIENCE_S)
+        finally:
+            process.kill()
+            process.wait()
+        return Ended(command=" ".join(arguments), code=process.returncode, out=out, err=err)
+
+    # What is left behind
+
+    @property
+    def private(self) -> Path:
+        return self.root / ".lorchestra" / "private"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / ".lorchestra" / "data.jsonl"
+
+    def rows(self, dataset: str, table: str) -> list[dict[str, Any]]:
+        return JournalService(self.journal).rows("prod", dataset, table)
+
+    def left(self, *, but: Sequence[Path] = ()) -> dict[str, bytes]:
+        """Every file of the project, the temporary folder and the home, but what the author wrote and the data."""
+        authored = [self.root / name for name in ("callables", "jobs", "lorchestra.yaml")]
+        spared = [*authored, self.journal, *but]
+        return {
+            str(path.relative_to(self.root.parent)): path.read_bytes() if path.is_file() else b""
+            for folder in (self.root, self._temporary, self._home)
+            for path in folder.rglob("*")
+            if not any(path.is_relative_to(one) for one in spared)
+        }

@@ -1,0 +1,151 @@
+"""The project whose runs are killed, and what can be seen of it afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorchestra.run_store import RunFilter, SqliteRunStore
+from lorchestra.schemas import RunRecord
+
+# The heartbeat is far away: its locks would make the events differ from run to run.
+SETTINGS = """
+run_store: {kind: sqlite, path: .lorchestra, heartbeat_s: 600, stale_after_s: 1200}
+storacle: {kind: journal, path: data/journal.jsonl}
+"""
+
+# Five steps, of which two take the items of the first; then a segment that needs a value of an earlier step.
+VISITS = """
+job_id: visits
+version: '2.0'
+steps:
+- {step_id: fetch, op: call, params: {callable: visits, day: '@payload.day', count: 9}}
+- step_id: plan_a
+  op: plan.build
+  params: {items: '@run.fetch.items', method: table.upsert, dataset: raw, table: visits, key_columns: [idem_key],
+           batch_size: 4}
+- {step_id: write_a, op: storacle.submit, params: {plan: '@run.plan_a.plan'}}
+- step_id: plan_b
+  op: plan.build
+  params: {items: '@run.fetch.items', method: wal.append, batch_size: 3}
+- {step_id: write_b, op: storacle.submit, params: {plan: '@run.plan_b.plan'}}
+- {step_id: sum_up, op: call, params: {callable: summary, day: '@payload.day', asked_for: '@run.fetch.stats.asked_for'}}
+- step_id: plan_c
+  op: plan.build
+  params: {items: '@run.sum_up.items', method: wal.append}
+- {step_id: write_c, op: storacle.submit, params: {plan: '@run.plan_c.plan'}}
+"""
+
+MONTH = """
+job_id: month
+version: '2.0'
+steps:
+- {step_id: open, op: call, params: {callable: summary, day: opening, asked_for: 1}}
+- {step_id: plan_open, op: plan.build, params: {items: '@run.open.items', method: wal.append}}
+- {step_id: write_open, op: storacle.submit, params: {plan: '@run.plan_open.plan'}}
+- {step_id: day, op: job.run, params: {job_id: visits, payload: {day: '@payload.day'}}}
+- step_id: close
+  op: call
+  params: {callable: summary, day: closing, asked_for: '@run.day.outputs.fetch.stats.asked_for'}
+- {step_id: plan_close, op: plan.build, params: {items: '@run.close.items', method: wal.append}}
+- {step_id: write_close, op: storacle.submit, params: {plan: '@run.plan_close.plan'}}
+"""
+
+# An audit event is heard by whoever listens, which is how a test knows of each item; nobody else notices.
+CALLABLES = {
+    "visits": """
+import sys
+from lorchestra.items import Checkpoint, Marker, MarkerResult, Rejected
+
+def execute(params):
+    return {"items": visits(params["day"], params["count"]), "stats": {"asked_for": params["count"]}}
+
+def visits(day, count):
+    for number in range(count):
+        sys.audit("test.item", number)
+        key = f"test:clinic:visit:{day}-{number}"
+        if number % 4 == 2:
+            yield Rejected(idem_key=key, schema="visit", pointer="/minutes", rule="minimum")
+            continue
+        yield {"idem_key": key, "day": day, "minutes": 10 * number}
+        yield Marker(stage="visits", idem_key=key, content_hash=f"c{number}", code_hash="1", result=MarkerResult.OK)
+    yield Checkpoint(key="visits", cursor={"day": day, "count": count})
+""",
+    "summary": """
+import sys
+
+def execute(params):
+    sys.audit("test.item", "summary")
+    return {"items": [{"idem_key": f"sum:{params['day']}", "asked_for": params["asked_for"]}]}
+""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    folder: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "data" / "journal.jsonl"
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / ".lorchestra"
+
+    def store(self) -> SqliteRunStore:
+        return SqliteRunStore(self.run_folder)
+
+    def runs(self) -> list[RunRecord]:
+        """The runs that nobody started but the operator, with their attempts."""
+        store = self.store()
+        try:
+            found = store.list_runs(RunFilter(limit=1000))
+            return [store.get(run.run_id) for run in found if run.parent_run_id is None]
+        finally:
+            store.close()
+
+    def private_files(self) -> list[str]:
+        private = self.run_folder / "private"
+        return sorted(path.relative_to(private).as_posix() for path in private.rglob("*")) if private.exists() else []
+
+
+def make(folder: Path) -> Project:
+    files = {
+        "lorchestra.yaml": SETTINGS,
+        "jobs/definitions/visits.yaml": VISITS,
+        "jobs/definitions/month.yaml": MONTH,
+        **{f"callables/{name}.py": code for name, code in CALLABLES.items()},
+    }
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return Project(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What was done to the data, in order, whoever did it. Equal when nothing was lost and nothing happened twice."""
+
+    transactions: tuple[str, ...]
+    """Each as the rows it put and deleted, and the methods and counts of its ops."""
+    most_per_op: int
+    """How often the busiest op took effect."""
+
+
+def effects(journal: Path) -> Effects:
+    lines: list[Any] = [json.loads(line) for line in journal.read_bytes().splitlines()[1:]]
+    transactions = [line for line in lines if "open" not in line]
+    keys = Counter(key for line in transactions for key, _, _ in line["ledger"])
+    return Effects(
+        transactions=tuple(
+            # An op's key holds the run's id, which is another in every project.
+            json.dumps([line["tables"], [[method, counts] for _, method, counts in line["ledger"]]], sort_keys=True)
+            for line in transactions
+        ),
+        most_per_op=max(keys.values(), default=0),
+    )
