@@ -19,6 +19,8 @@ PACKAGE = "lorchestra"
 _PACKAGE_DIR = str(Path(__file__).resolve().parent)
 _SITE_DIRS = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _UNNAMED = "<generated>"
+# A type without this flag is written in C, name and all, such as that of None or of a generator; no module may hold it.
+_MADE_BY_PYTHON = 1 << 9
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,15}", re.ASCII)
 _FILE = re.compile(r"[\w./+@ -]{1,200}")
 _FROZEN = re.compile(r"<frozen [\w.]{1,80}>", re.ASCII)
@@ -118,6 +120,8 @@ def _written(kind: type) -> tuple[str, str]:
 def _is_held(kind: type, module: str, name: str, namespaces: Iterable[Mapping[str, Any]]) -> bool:
     if not (_MODULE.fullmatch(module) and _MODULE.fullmatch(name) and len(module) + len(name) <= 200):
         return False
+    if not _slot(kind, "__flags__") & _MADE_BY_PYTHON:
+        return True
     loaded = sys.modules.get(module)
     candidates = [space for space in namespaces if space.get("__name__") == module]
     if loaded is not None:

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from lorchestra import error_record, retry
+from lorchestra.callable.context import CancelToken
 from lorchestra.errors import RunCancelled, StepFailed, StepTimeout, TotalTimeout
 from lorchestra.handlers.base import ChildRun, StepAnswer
 from lorchestra.json_value import JSONObject
@@ -23,8 +24,8 @@ from lorchestra.segment_runner import Spills, run_segment
 from lorchestra.segments import Segment, plan_segments
 from lorchestra.supervisor import Limits, Scope, StepRaised, Supervisor
 
-RunChildOf: TypeAlias = Callable[[str, Callable[[], None], JobInstance, Envelope], ChildRun]
-"""Runs the child of a step: the step's id, what to call while the child makes progress, the job and its envelope."""
+RunChildOf: TypeAlias = Callable[[str, CancelToken, JobInstance, Envelope], ChildRun]
+"""Runs the child of a step: the step's id, its token, which hears of the child's progress, the job and its envelope."""
 
 
 class Execution:
@@ -49,16 +50,23 @@ class Execution:
         self._observer = observer
         self._random = random
         self._run_child = run_child
-        self._spills = Spills(store.private, identity.run_id)
         self._claim = RunClaim(
             job_id=identity.job_id,
             run_id=identity.run_id,
             namespace=identity.namespace,
+            attempt_n=identity.attempt_n,
             clock=services.clock,
             confirm=partial(store.advance, identity.run_id, identity.attempt_n),
         )
         self.outcomes = Outcomes(identity, services.clock, earlier)
-        self._outputs = Outputs(instance, identity.run_id, store.private, keeps_all=len(identity.lineage) > 1)
+        self._spills = Spills(store.private, identity, attempt_of=self.outcomes.attempt_of)
+        self._outputs = Outputs(
+            instance,
+            identity,
+            store.private,
+            attempt_of=self.outcomes.attempt_of,
+            keeps_all=len(identity.lineage) > 1,
+        )
         self._preparation = Preparation(
             instance,
             identity,
@@ -183,7 +191,7 @@ class Execution:
                     scope=scope,
                     claim=claim,
                     services=self._services,
-                    run_child=partial(self._run_child, step_id, scope.progress),
+                    run_child=partial(self._run_child, step_id, scope),
                 )
             )
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lorchestra import envelopes, error_record, json_value, log
+from lorchestra import envelopes, error_record, json_value, log, turn
 from lorchestra.callable import CallableRegistry, default_registry
+from lorchestra.callable.context import CancelToken
 from lorchestra.cancellation import Cancellation
 from lorchestra.clock import Clock, SystemClock, child_run_id, new_run_id
-from lorchestra.errors import DefinitionError, JobBusy, Problem, RunCancelled, RunNotFound, StaleAttempt, StoreError
+from lorchestra.errors import DefinitionError, Problem, RunCancelled, RunNotFound, StaleAttempt, StoreError
 from lorchestra.execution import Execution
 from lorchestra.handlers.base import ChildRun, Handler
 from lorchestra.handlers.registry import HandlerRegistry
@@ -24,7 +25,7 @@ from lorchestra.observer import Observer, SilentObserver
 from lorchestra.ops import Services
 from lorchestra.resources import ResourceFolder
 from lorchestra.result import ExecutionResult
-from lorchestra.run_identity import RunIdentity
+from lorchestra.run_identity import RunIdentity, value_name
 from lorchestra.run_store.memory import InMemoryRunStore
 from lorchestra.run_store.private_values import KEPT
 from lorchestra.run_store.protocol import RunFilter, RunStore
@@ -35,16 +36,16 @@ from lorchestra.schemas import (
     Envelope,
     EnvelopeRecord,
     ErrorRecord,
-    JobDef,
     JobInstance,
     Op,
     RunRecord,
     RunStatus,
-    StepManifest,
     StepOutcome,
 )
 from lorchestra.storacle.protocol import StoracleClient
 from lorchestra.supervisor import Supervisor
+
+T = TypeVar("T")
 
 FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.PARTIAL})
 
@@ -69,7 +70,8 @@ class _Request:
     accept_changes: bool = False
     parent: RunIdentity | None = None
     parent_step_id: str | None = None
-    progress: Callable[[], None] | None = None
+    token: CancelToken | None = None
+    """That of the parent's step: it hears of progress, and says when nobody waits any more."""
 
 
 class Executor:
@@ -163,7 +165,8 @@ class Executor:
         run_id = _child_id(request) or new_run_id(now)
         identity = self._identity(run_id, 1, instance, request, now)
         record = self._record(identity, instance, request)
-        if instance.definition is None:
+        definition = instance.definition
+        if definition is None:
             raise DefinitionError(
                 Problem(
                     found=f"the instance of '{instance.job_id}' came without its definition",
@@ -172,14 +175,19 @@ class Executor:
             )
         with self._supervisor(request) as supervisor:
             execution = self._execution(instance, identity, request, supervisor, earlier={})
-            values = _private_values(request.envelope)
+            manifests, values = execution.begin(), _private_values(request.envelope)
+
+            def open_run() -> bool:
+                exclusive = instance.concurrency is not Concurrency.ALLOW
+                self.store.open_run(record, definition, manifests, exclusive=exclusive, values=values)
+                return True
+
             try:
-                opened = self._open(record, instance.definition, execution.begin(), values, supervisor)
+                opened = self._in_turn(open_run, run_id, instance, request, supervisor)
             except RunCancelled as cancelled:
-                # While it waited for its turn: there is no run yet that could be ended.
-                return ChildRun(result=ExecutionResult(status="cancelled", error=str(cancelled)), outputs={})
+                return _not_begun("cancelled", error=str(cancelled))
             if not opened:
-                return ChildRun(result=ExecutionResult(status="skipped"), outputs={})
+                return _not_begun("skipped")
             return self._carry_out(execution, record, identity, request)
 
     def _continue(self, record: RunRecord, instance: JobInstance, request: _Request) -> ChildRun:
@@ -190,35 +198,33 @@ class Executor:
         now = self._clock.now()
         # All that can go wrong goes wrong before the attempt is opened, or where it is closed again.
         identity = self._identity(record.run_id, 0, instance, request, now)
+        exclusive = instance.concurrency is not Concurrency.ALLOW
+        open_attempt = partial(self.store.open_attempt, record.run_id, at=now, exclusive=exclusive)
         with self._supervisor(request) as supervisor:
-            identity = replace(identity, attempt_n=self._open_attempt(record.run_id, now, request, supervisor))
+            try:
+                attempt_n = self._in_turn(open_attempt, record.run_id, instance, request, supervisor)
+            except RunCancelled as cancelled:
+                return _not_begun("cancelled", error=str(cancelled))
+            if attempt_n is None:
+                return _not_begun("skipped")
+            identity = replace(identity, attempt_n=attempt_n)
             # Read again: what the attempt before this one wrote last, it wrote before this one was opened.
             record = self.store.get(record.run_id)
             earlier = {outcome.step_id: outcome for outcome in record.step_outcomes}
             execution = self._execution(instance, identity, request, supervisor, earlier=earlier)
             return self._carry_out(execution, record, identity, request)
 
-    def _open_attempt(self, run_id: str, now: datetime, request: _Request, supervisor: Supervisor) -> int:
-        while True:
-            try:
-                return self.store.open_attempt(run_id, at=now)
-            except JobBusy:
-                if request.parent is None:
-                    raise
-                # A try of the parent's step was abandoned just now, and the child it was waiting for is about to end.
-                supervisor.sleep(0.02)
-
     def _run_child(
         self,
         parent: RunIdentity,
         parent_request: _Request,
         step_id: str,
-        progress: Callable[[], None],
+        token: CancelToken,
         instance: JobInstance,
         envelope: Envelope,
     ) -> ChildRun:
         """Start the child of a step; or take up the one that an earlier try or attempt of the step started."""
-        request = replace(parent_request, envelope=envelope, parent=parent, parent_step_id=step_id, progress=progress)
+        request = replace(parent_request, envelope=envelope, parent=parent, parent_step_id=step_id, token=token)
         run_id = child_run_id(parent.run_id, step_id)
         try:
             record = self.store.get(run_id)
@@ -226,7 +232,7 @@ class Executor:
             return self._start(instance, request)
         if record.status not in FINISHED:
             return self._continue(record, instance, request)
-        outputs = self.store.private.get(run_id, "outputs")
+        outputs = self.store.private.get(run_id, value_name("outputs", record.attempts[-1].attempt_n))
         return ChildRun(result=ExecutionResult.of(record), outputs=outputs)  # type: ignore[arg-type]  # put below
 
     def _carry_out(self, execution: Execution, record: RunRecord, identity: RunIdentity, request: _Request) -> ChildRun:
@@ -245,7 +251,7 @@ class Executor:
             if is_child and status in FINISHED:
                 outputs = execution.outputs()
                 # The parent may be killed before it records the outcome of its step, and then asks again.
-                self.store.private.put(run_id, "outputs", outputs)
+                self.store.private.put(run_id, identity.value_name("outputs"), outputs)
             elif status in FINISHED and self._keep_values:
                 # Said before the run ends: from then on, whoever opens the store next forgets values left over.
                 self.store.private.put(run_id, KEPT, True)
@@ -303,34 +309,19 @@ class Executor:
             # The first error is what the caller must hear of; without the store, the run will read interrupted.
             error.add_note(f"and the run could not be closed: {store_error}")
 
-    def _open(
-        self,
-        record: RunRecord,
-        definition: JobDef,
-        manifests: tuple[StepManifest, ...],
-        values: Mapping[str, JSONValue],
-        supervisor: Supervisor,
-    ) -> bool:
-        """Record the run as started, when the job's `concurrency` lets it; False when it is to be left out."""
-        exclusive = definition.concurrency is not Concurrency.ALLOW
-        pause_s = 0.01
-        waits_for = None
-        while True:
-            try:
-                self.store.open_run(record, definition, manifests, exclusive=exclusive, values=values)
-            except JobBusy as busy:
-                if definition.concurrency is Concurrency.FAIL:
-                    raise
-                if definition.concurrency is Concurrency.SKIP:
-                    self._observer.emit("run.skipped", job_id=record.job_id, busy_run_id=busy.run_id)
-                    return False
-                if busy.run_id != waits_for:
-                    waits_for = busy.run_id
-                    self._observer.emit("run.waiting", job_id=record.job_id, busy_run_id=busy.run_id)
-                supervisor.sleep(pause_s * (0.5 + self._random()))
-                pause_s = min(1.0, pause_s * 2)
-            else:
-                return True
+    def _in_turn(
+        self, open_: Callable[[], T], run_id: str, instance: JobInstance, request: _Request, supervisor: Supervisor
+    ) -> T | None:
+        return turn.take(
+            open_,
+            run_id=run_id,
+            job_id=instance.job_id,
+            concurrency=instance.concurrency,
+            is_child=request.parent is not None,
+            observer=self._observer,
+            sleep=supervisor.sleep,
+            random=self._random,
+        )
 
     def _require_unchanged(self, record: RunRecord, instance: JobInstance, envelope: Envelope) -> None:
         for name, kept in (("ctx", record.envelope.ctx_digest), ("payload", record.envelope.payload_digest)):
@@ -413,7 +404,8 @@ class Executor:
             monotonic=self._clock.monotonic,
             # A child has to end within the time its parent allows the step that waits for it.
             grace_s=self._grace_s / 2**depth,
-            progress=request.progress,
+            progress=request.token.progress if request.token else None,
+            check=request.token.check if request.token else None,
         )
 
     def _forget_values(self, run_id: str, *, may_have_children: bool) -> None:
@@ -437,6 +429,11 @@ def _child_id(request: _Request) -> str | None:
     if request.parent is None or request.parent_step_id is None:
         return None
     return child_run_id(request.parent.run_id, request.parent_step_id)
+
+
+def _not_begun(status: str, *, error: str | None = None) -> ChildRun:
+    """Of a request that ended while it waited for its turn: there is nothing that could be closed."""
+    return ChildRun(result=ExecutionResult(status=status, error=error), outputs={})
 
 
 def _require_same(record: RunRecord, instance: JobInstance, envelope: Envelope) -> None:

@@ -29,6 +29,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 _UNNAMED_EVENT = "callable_event"
 _NO_FIELDS: Mapping[str, Field] = MappingProxyType({})
 
+# A program that has not set up logging is shown nothing, and not our warnings bare on its standard error.
+logging.getLogger(ROOT).addHandler(logging.NullHandler())
+
 _bound: ContextVar[Mapping[str, Field]] = ContextVar("lorchestra_log_fields", default=_NO_FIELDS)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from lorchestra.clock import Clock
 from lorchestra.handlers.base import StepAnswer
 from lorchestra.json_value import freeze
-from lorchestra.run_identity import RunIdentity
+from lorchestra.run_identity import RunIdentity, attempt_of
 from lorchestra.schemas import ErrorRecord, RunStatus, StepOutcome, StepStatus
 
 
@@ -45,6 +45,10 @@ class Outcomes:
         outcome = self._by_step.get(step_id)
         return outcome is not None and outcome.status is StepStatus.COMPLETED
 
+    def attempt_of(self, step_id: str) -> int:
+        """The attempt that completed the step."""
+        return attempt_of(self._by_step[step_id].manifest_ref or "")
+
     @property
     def completed(self) -> tuple[str, ...]:
         return tuple(step_id for step_id in self._by_step if self.is_completed(step_id))
@@ -55,14 +59,14 @@ class Outcomes:
 
     def complete(self, step_id: str, answer: StepAnswer, tries: Tries, *, output_ref: str | None) -> None:
         self._add(
-            # Made without checks, which cost as much as all else that is done for a small step: every value is ours.
-            StepOutcome.model_construct(
+            StepOutcome.trusted(
                 step_id=step_id,
                 status=StepStatus.COMPLETED,
                 started_at=tries.started_at,
                 completed_at=self._clock.now(),
                 manifest_ref=self._identity.manifest_ref(step_id),
                 output_ref=output_ref,
+                error=None,
                 errors=tuple(tries.errors.get(step_id, ())),
                 tries=tries.count,
                 counts=freeze(answer.counts),

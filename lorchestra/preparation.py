@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from lorchestra.json_value import JSONObject
 from lorchestra.outcomes import Outcomes
 from lorchestra.outputs import SHAPES
 from lorchestra.references import RunRef
-from lorchestra.run_identity import RunIdentity
+from lorchestra.run_identity import RunIdentity, value_name
 from lorchestra.run_store.protocol import PrivateValues
 from lorchestra.schemas import JobInstance, JobStepInstance, Op, StepManifest
 from lorchestra.schemas.job_def import IdempotencyScope
@@ -41,11 +41,20 @@ class Prepared:
 class Outputs:
     """The values of finished steps. Those that a later step names are kept privately until the run completes."""
 
-    def __init__(self, instance: JobInstance, run_id: str, private: PrivateValues, *, keeps_all: bool = False) -> None:
+    def __init__(
+        self,
+        instance: JobInstance,
+        identity: RunIdentity,
+        private: PrivateValues,
+        *,
+        attempt_of: Callable[[str], int],
+        keeps_all: bool = False,
+    ) -> None:
         """`keeps_all` keeps those that no step of this run names too, for the parent of a child run."""
         self._needed = _with_values(instance) if keeps_all else value_outputs_needed(instance)
-        self._run_id = run_id
+        self._identity = identity
         self._private = private
+        self._attempt_of = attempt_of
         self._values: dict[str, JSONObject] = {}
 
     def keep(self, step_id: str, output: JSONObject) -> str | None:
@@ -53,13 +62,14 @@ class Outputs:
         self._values[step_id] = output
         if step_id not in self._needed:
             return None
-        name = f"{step_id}.output"
-        self._private.put(self._run_id, name, output)
+        name = self._identity.value_name(f"{step_id}.output")
+        self._private.put(self._identity.run_id, name, output)
         return f"private:{name}"
 
     def of(self, step_id: str) -> JSONObject:
         if step_id not in self._values:
-            value = self._private.get(self._run_id, f"{step_id}.output")
+            name = value_name(f"{step_id}.output", self._attempt_of(step_id))
+            value = self._private.get(self._identity.run_id, name)
             assert isinstance(value, Mapping)
             self._values[step_id] = value
         return self._values[step_id]
@@ -122,8 +132,7 @@ class Preparation:
 
     def _manifest(self, step: JobStepInstance, params: Mapping[str, Any]) -> StepManifest:
         callable_name = step.params.get("callable")
-        # Made without checks, which cost as much as all else that is done for a small step: every value is ours.
-        return StepManifest.model_construct(
+        return StepManifest.trusted(
             run_id=self._identity.run_id,
             step_id=step.step_id,
             backend=step.op.backend,

@@ -30,3 +30,19 @@ class RunIdentity:
 
     def manifest_ref(self, step_id: str) -> str:
         return f"{self.run_id}/{self.attempt_n}/{step_id}"
+
+    def value_name(self, name: str) -> str:
+        return value_name(name, self.attempt_n)
+
+
+def attempt_of(manifest_ref: str) -> int:
+    return int(manifest_ref.split("/")[1])
+
+
+def value_name(name: str, attempt_n: int) -> str:
+    """What an attempt calls a private value that it writes.
+
+    Each has names of its own: one that was paused, and wakes after it was replaced, cannot change what its successor
+    has written or is writing.
+    """
+    return name if attempt_n == 1 else f"{name}.{attempt_n}"

@@ -10,6 +10,7 @@ from lorchestra import items as item_stream
 from lorchestra.handlers.base import StepAnswer
 from lorchestra.items import Item
 from lorchestra.ops import Flow
+from lorchestra.run_identity import RunIdentity, value_name
 from lorchestra.run_store.protocol import PrivateValues
 from lorchestra.segments import Segment
 from lorchestra.supervisor import Scope, StepRaised, StepStopped, pull
@@ -21,15 +22,18 @@ StartStep: TypeAlias = Callable[[str, Mapping[str, Iterator[Any]]], Flow | StepA
 class Spills:
     """Items of a run that are written out because more than one step reads them."""
 
-    def __init__(self, private: PrivateValues, run_id: str) -> None:
+    def __init__(self, private: PrivateValues, identity: RunIdentity, *, attempt_of: Callable[[str], int]) -> None:
         self._private = private
-        self._run_id = run_id
+        self._identity = identity
+        self._attempt_of = attempt_of
 
     def write(self, step_id: str, items: Iterator[Item]) -> None:
-        self._private.spill(self._run_id, f"{step_id}.items", map(item_stream.encode, items))
+        name = self._identity.value_name(f"{step_id}.items")
+        self._private.spill(self._identity.run_id, name, map(item_stream.encode, items))
 
     def read(self, step_id: str) -> Iterator[Item]:
-        return map(item_stream.decode, self._private.read_spill(self._run_id, f"{step_id}.items"))
+        name = value_name(f"{step_id}.items", self._attempt_of(step_id))
+        return map(item_stream.decode, self._private.read_spill(self._identity.run_id, name))
 
 
 def run_segment(segment: Segment, start: StartStep, *, scope: Scope, spills: Spills) -> dict[str, StepAnswer]:

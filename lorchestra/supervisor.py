@@ -127,11 +127,14 @@ class Supervisor:
         monotonic: Callable[[], float],
         grace_s: float,
         progress: Callable[[], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
+        """Somebody who waits for the run is told of its `progress`, and asked by `check` whether they still wait."""
         self._cancellation = cancellation
         self._monotonic = monotonic
         self._grace_s = grace_s
         self._progress = progress
+        self._check = check
         self._mailbox: queue.SimpleQueue[_Done[object] | _Wake] = queue.SimpleQueue()
         self._worker: _Worker | None = None
         self.has_left_work = False
@@ -197,6 +200,8 @@ class Supervisor:
             if done is not None and done.ticket is ticket:
                 return done
             self.check_cancelled()
+            if self._check is not None:
+                self._check()
             if scope.mark is not seen:
                 seen = scope.mark
                 self._tell_progress()

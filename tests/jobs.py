@@ -41,9 +41,17 @@ DEADLINE_S = 20.0
 TICK_S = 0.05
 
 
-def call(step_id: str, *, name: str | None = None, params: Mapping[str, Any] | None = None, **fields: Any) -> Step:
+def call(
+    step_id: str,
+    *,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    when: str | bool = True,
+    **fields: Any,
+) -> Step:
     """A step that calls the callable of its own name, or of another."""
-    return {"step_id": step_id, "op": "call", "params": {"callable": name or step_id, **(params or {})}, **fields}
+    params = {"callable": name or step_id, **(params or {})}
+    return {"step_id": step_id, "op": "call", "params": params, "if": when, **fields}
 
 
 def build(step_id: str, items: str, *, params: Mapping[str, Any] | None = None, **fields: Any) -> Step:
@@ -77,6 +85,16 @@ def job(*steps: Step, job_id: str = "tidy", **fields: Any) -> JobDef:
 
 def visits(count: int, first: int = 0) -> list[dict[str, Any]]:
     return [{"idem_key": f"visit:{number:03d}", "minutes": 50} for number in range(first, first + count)]
+
+
+def keeping(given: list[Any], name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """A callable that keeps what it is given as one of its params, and yields nothing."""
+
+    def execute(params: Mapping[str, Any]) -> dict[str, Any]:
+        given.append(params[name])
+        return {"items": []}
+
+    return execute
 
 
 def keys(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,9 +11,8 @@ from lorchestra.clock import Clock, SystemClock
 from lorchestra.compiler import compile_job
 from lorchestra.errors import DefinitionError, PermanentError, Problem
 from lorchestra.handlers.base import StepAnswer, StepRequest
-from lorchestra.json_check import describe
 from lorchestra.registry import JobRegistry
-from lorchestra.schemas import Envelope, JobDef, JobStepInstance, Op, RunStatus
+from lorchestra.schemas import Envelope, JobStepInstance, Op, RunStatus
 
 
 class RecursiveJob(DefinitionError):
@@ -59,29 +58,15 @@ class OrchestrationHandler:
             partial=status == RunStatus.PARTIAL,
         )
 
-    def _refuse_recursion(self, job_id: str, version: object, above: tuple[str, ...]) -> None:
+    def _refuse_recursion(self, job_id: str, version: str | None, above: tuple[str, ...]) -> None:
         path = (*above, job_id)
         if job_id in above:
             raise RecursiveJob(path)
-        for definition in self._definitions(job_id, version):
-            for step in definition.steps:
-                child = step.params.get("job_id")
-                if step.op is Op.JOB_RUN and isinstance(child, str):
-                    self._refuse_recursion(child, step.params.get("version"), path)
-
-    def _definitions(self, job_id: str, version: object) -> Iterator[JobDef]:
-        """What may be run: all versions, while the one that is asked for is not known."""
-        if version is None or (isinstance(version, str) and not version.startswith("@")):
-            yield self._registry.load(job_id, version)
-        elif isinstance(version, str):
-            yield from (self._registry.load(job_id, known) for known in self._registry.versions(job_id))
-        else:
-            raise DefinitionError(
-                Problem(
-                    found=f"the 'version' of job '{job_id}' is {describe(version)}",
-                    expected="expected a text in quotes, such as '2.0'",
-                )
-            )
+        for step in self._registry.load(job_id, version).steps:
+            child, of_child = step.params.get("job_id"), step.params.get("version")
+            # Whatever else stands there is a mistake, and is reported when that job is compiled.
+            if step.op is Op.JOB_RUN and isinstance(child, str):
+                self._refuse_recursion(child, of_child if isinstance(of_child, str) else None, path)
 
 
 def _envelope(request: StepRequest) -> Envelope:

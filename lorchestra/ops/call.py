@@ -25,6 +25,8 @@ from lorchestra.storacle.service import RpcError
 # Params of the step that are for the executor; the callable is given the rest.
 _OURS = frozenset({"callable", "items", "read"})
 
+_LOG = log.get_logger("lorchestra.callable")
+
 
 class RecordRejected(PermanentError):
     def __init__(self, rejected: Rejected) -> None:
@@ -83,7 +85,7 @@ class Call:
             step_id=context.step.step_id,
             namespace=context.identity.namespace,
             clock=context.services.clock,
-            log=log.CountsLog(log.get_logger("lorchestra.callable").bind(step_id=context.step.step_id)),
+            log=log.CountsLog(_LOG.bind(step_id=context.step.step_id)),
             token=context.scope,
             items=self._input(loaded, params),
             resources=resources,

@@ -20,6 +20,7 @@ class RunClaim:
         job_id: str,
         run_id: str,
         namespace: str,
+        attempt_n: int,
         clock: Clock,
         confirm: Callable[[], None],
         supersedes: bool = False,
@@ -28,6 +29,7 @@ class RunClaim:
         self._job_id = job_id
         self._run_id = run_id
         self._namespace = namespace
+        self._attempt_n = attempt_n
         self._clock = clock
         self._confirm = confirm
         self._token: int | None = None
@@ -51,6 +53,7 @@ class RunClaim:
             job_id=self._job_id,
             run_id=self._run_id,
             namespace=self._namespace,
+            attempt_n=self._attempt_n,
             clock=self._clock,
             confirm=self._confirm,
             supersedes=self.supersedes or self._is_used,
@@ -64,5 +67,6 @@ class RunClaim:
             correlation_id=self._run_id,
             ts=self._clock.now().isoformat(),
             namespace=self._namespace,
+            attempt_n=self._attempt_n,
             token=token,
         )

@@ -77,10 +77,7 @@ class InMemoryRunStore:
         with self._mutex:
             run_state.check_new(record, is_known=record.run_id in self._runs)
             if exclusive:
-                for rival in self._select(
-                    RunFilter(job_id=record.job_id, namespace=record.namespace, status=RunStatus.RUNNING)
-                ):
-                    raise JobBusy(job_id=record.job_id, namespace=record.namespace, run_id=rival.record.run_id)
+                self._refuse_rivals(record)
             for name, value in (values or {}).items():
                 self._private.put(record.run_id, name, value)
             self._definitions.setdefault(definition.sha256(), json_value.canonical_bytes(definition.canonical()))
@@ -91,10 +88,12 @@ class InMemoryRunStore:
                 manifests=[(1, manifest) for manifest in manifests],
             )
 
-    def open_attempt(self, run_id: str, *, at: datetime) -> int:
+    def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
         with self._mutex:
             run = self._run(run_id)
             run_state.check_resumable(run.read(whole=False))
+            if exclusive:
+                self._refuse_rivals(run.record)
             attempt_n = len(run.attempts) + 1
             run.attempts.append(AttemptRecord(run_id=run_id, attempt_n=attempt_n, started_at=at))
             run.status, run.completed_at, run.error = RunStatus.RUNNING, None, None
@@ -198,6 +197,12 @@ class InMemoryRunStore:
         if run.status is not RunStatus.RUNNING or len(run.attempts) != attempt_n:
             raise StaleAttempt(run_id=run_id, attempt_n=attempt_n)
         return run
+
+    def _refuse_rivals(self, record: RunRecord) -> None:
+        for rival in self._select(
+            RunFilter(job_id=record.job_id, namespace=record.namespace, status=RunStatus.RUNNING)
+        ):
+            raise JobBusy(job_id=record.job_id, namespace=record.namespace, run_id=rival.record.run_id)
 
     def _select(self, query: RunFilter) -> Iterator[_Run]:
         for run in self._runs.values():

@@ -80,11 +80,12 @@ class RunStore(Protocol):
         With `exclusive`, raise JobBusy when another run of the same job and namespace is running (and alive).
         """
 
-    def open_attempt(self, run_id: str, *, at: datetime) -> int:
+    def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
         """Begin the next attempt of a run that is not running, and return its number.
 
-        Raises RunNotFound; JobBusy when the run is still running and alive; StoreError when it is finished
-        (completed or partial) and so has nothing to resume. Earlier attempts may write no more.
+        Raises RunNotFound; JobBusy when the run is still running and alive, or, with `exclusive`, another one as in
+        `open_run`; StoreError when it is finished (completed or partial) and so has nothing to resume. Earlier
+        attempts may write no more.
         """
 
     def advance(

@@ -50,6 +50,7 @@ class Meta(Params):
     run_id: Key
     namespace: Namespace
     token: Annotated[int, Field(strict=True)] | None = None
+    attempt_n: Annotated[int, Field(ge=1, strict=True)] = 1
 
 
 class OpenRun(Params):

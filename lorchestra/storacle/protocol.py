@@ -26,6 +26,8 @@ class RpcMeta:
     ts: str
     namespace: str = "prod"
     token: int | None = None
+    attempt_n: int = 1
+    """Of the run: whoever opens it for an earlier attempt than another did is refused."""
     caller: str = "lorchestra"
     schema_version: str = META_VERSION
 
@@ -77,7 +79,10 @@ class StoracleClient(Protocol):
     """Raises TransientError or PermanentError, by the table of JSON-RPC error codes; PlanRefused for a refused op."""
 
     def open_run(self, meta: RpcMeta) -> int:
-        """Claim the run in its namespace. The token returned makes every earlier token of the run worthless."""
+        """Claim the run in its namespace. The token returned makes every earlier token of the run worthless.
+
+        Refused once a later attempt has claimed it: a worker that was paused may wake as late as just before this.
+        """
 
     def execute_plan(self, plan: StoraclePlan, meta: RpcMeta) -> tuple[OpResult, ...]:
         """Apply the ops in order, atomic groups as one; the same plan again has no second effect."""

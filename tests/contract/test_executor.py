@@ -22,6 +22,7 @@ from tests.jobs import (
     call,
     instance_of,
     job,
+    keeping,
     keys,
     manifests,
     outcomes,
@@ -108,7 +109,7 @@ def test_a_skipped_step_is_recorded_and_not_asked_for(lab: Lab) -> None:
     lab.register(fetch=lambda params: {"items": []})
 
     result = lab.run(
-        job(call("left_out", name="fetch", **{"if": "@payload.full == true"}), call("fetch")), payload={"full": False}
+        job(call("left_out", name="fetch", when="@payload.full == true"), call("fetch")), payload={"full": False}
     )
 
     assert statuses(result) == {"left_out": "skipped", "fetch": "completed"}
@@ -118,7 +119,7 @@ def test_a_skipped_step_is_recorded_and_not_asked_for(lab: Lab) -> None:
 
 def test_a_job_of_skipped_steps_only_completes(lab: Lab) -> None:
     lab.register(fetch=lambda params: {"items": []})
-    result = lab.run(job(call("fetch", **{"if": False})))
+    result = lab.run(job(call("fetch", when=False)))
     assert (result.status, statuses(result)) == (RunStatus.COMPLETED, {"fetch": "skipped"})
 
 
@@ -186,12 +187,8 @@ def test_digests_of_two_stores_do_not_compare(lab: Lab) -> None:
 
 def test_values_of_a_step_reach_the_steps_that_name_them(lab: Lab) -> None:
     given: list[object] = []
-
-    def receive(params: Mapping[str, Any]) -> CallableResult:
-        given.append(params["so_far"])
-        return CallableResult(items=[])
-
-    lab.register(fetch=lambda params: {"items": visits(2), "stats": {"pages": [1, 2]}}, receive=receive)
+    fetched = CallableResult(items=visits(2), stats={"pages": [1, 2]})
+    lab.register(fetch=lambda params: fetched, receive=keeping(given, "so_far"))
     result = lab.run(job(call("fetch"), call("receive", params={"so_far": "@run.fetch.stats.pages[1]"})))
 
     assert result.success
@@ -250,7 +247,7 @@ def test_the_counts_of_a_handler_are_recorded_and_its_output_is_not(lab: Lab) ->
     ask = {"step_id": "ask", "op": "compute.llm", "params": {"prompt": "How many?"}}
     receive = call("receive", params={"answer": "@run.ask.text"})
     given: list[object] = []
-    lab.register(receive=lambda params: given.append(params["answer"]) or {"items": []})
+    lab.register(receive=keeping(given, "answer"))
 
     executor = lab.executor(handlers=HandlerRegistry({Backend.INFEROMETER: spy}))
     result = lab.run(job(ask, receive), executor=executor)

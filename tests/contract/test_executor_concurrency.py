@@ -114,6 +114,41 @@ def test_another_namespace_and_another_job_do_not_wait(
     assert first.order == ["first begins", "second"]
 
 
+def test_a_resume_waits_for_another_run_of_the_job_too(lab: Lab, first: First) -> None:
+    cancellation = Cancellation()
+    cancellation.request("test")
+    stopped = lab.run(definition(), cancellation=cancellation)
+    first.start(definition())
+    results: list[ExecutionResult] = []
+    waiting = threading.Thread(target=lambda: results.append(lab.resume(stopped, definition())))
+    waiting.start()
+    wait_until(lambda: bool(lab.events("run.waiting")))
+
+    first.finish()
+    waiting.join()
+
+    assert results[0].success
+    assert first.order == ["first begins", "first ends", "second"]
+
+
+@pytest.mark.parametrize("concurrency", ["fail", "skip"])
+def test_a_resume_is_refused_or_left_out_beside_another_run_as_the_job_says(
+    lab: Lab, first: First, concurrency: str
+) -> None:
+    cancellation = Cancellation()
+    cancellation.request("test")
+    stopped = lab.run(definition(concurrency), cancellation=cancellation)
+    first.start(definition(concurrency))
+
+    if concurrency == "fail":
+        with pytest.raises(JobBusy):
+            lab.resume(stopped, definition(concurrency))
+    else:
+        assert lab.resume(stopped, definition(concurrency)).status == "skipped"
+
+    assert lab.store.get(run_id_of(stopped)).status is RunStatus.CANCELLED
+
+
 def test_a_run_that_is_cancelled_while_it_waits_is_not_recorded(lab: Lab, first: First) -> None:
     first.start(definition())
     cancellation = Cancellation()

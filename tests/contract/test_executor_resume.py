@@ -148,7 +148,7 @@ def test_items_that_were_written_out_are_read_and_not_fetched_again(lab: Lab) ->
 
 def test_a_skipped_step_is_skipped_again(lab: Lab) -> None:
     clinic = Clinic(lab)
-    definition = job(call("left_out", name="fetch", **{"if": False}), *STEPS)
+    definition = job(call("left_out", name="fetch", when=False), *STEPS)
     failed = lab.run(definition, payload=PAYLOAD)
     clinic.is_broken = False
 

@@ -250,7 +250,12 @@ def test_a_run_that_was_resumed_elsewhere_does_not_claim_the_data_again(lab: Lab
 
 def test_a_run_that_was_cancelled_before_it_began_is_cancelled_and_can_be_resumed(lab: Lab) -> None:
     calls: list[int] = []
-    lab.register(fetch=lambda params: calls.append(1) or {"items": visits(2)})
+
+    def fetch(params: Mapping[str, Any]) -> dict[str, Any]:
+        calls.append(1)
+        return {"items": visits(2)}
+
+    lab.register(fetch=fetch)
     cancellation = Cancellation()
     cancellation.request("test")
 

@@ -238,6 +238,24 @@ def test_an_exclusive_run_waits_for_no_other_job_or_namespace(store: RunStore, c
     assert open_run(store, exclusive=True, **changes).run_id in listed(store)
 
 
+def test_an_exclusive_attempt_is_refused_while_another_run_of_the_job_is_running(store: RunStore) -> None:
+    failed = closed_run(store, RunStatus.FAILED)
+    running = open_run(store)
+
+    with pytest.raises(JobBusy) as busy:
+        store.open_attempt(failed, at=at(10), exclusive=True)
+
+    assert busy.value.run_id == running.run_id
+    assert store.get(failed).status is RunStatus.FAILED
+    assert store.open_attempt(failed, at=at(10)) == 2
+
+
+def test_an_exclusive_attempt_may_follow_a_run_that_ended(store: RunStore) -> None:
+    failed = closed_run(store, RunStatus.FAILED)
+    closed_run(store)
+    assert store.open_attempt(failed, at=at(10), exclusive=True) == 2
+
+
 def test_an_exclusive_run_may_follow_one_that_ended(store: RunStore) -> None:
     closed_run(store, RunStatus.FAILED)
     assert open_run(store, exclusive=True).run_id in listed(store, status=RunStatus.RUNNING)

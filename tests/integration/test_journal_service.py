@@ -21,7 +21,7 @@ from typing import IO, Any, TypeAlias
 import orjson
 import pytest
 
-from lorchestra.errors import ConfigurationError, TransientError
+from lorchestra.errors import ConfigurationError, PermanentError, TransientError
 from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import OpResult, OpStatus, PlanRefused, RpcClient, RpcMeta
 from lorchestra.storacle.error_codes import ErrorCode
@@ -279,6 +279,17 @@ def test_run_opened_by_another_process_fences_this_one(path: Path) -> None:
     RpcClient(InProcessTransport(second)).open_run(META)
     with pytest.raises(PlanRefused, match="fenced"):
         submit(first, *unit(0), meta=meta)
+
+
+def test_run_opened_for_a_later_attempt_is_refused_to_an_earlier_one(path: Path) -> None:
+    first, second, third = (replace(META, attempt_n=number) for number in (1, 2, 3))
+    service = RpcClient(InProcessTransport(JournalService(path)))
+    token = service.open_run(second)
+    for client in (service, RpcClient(InProcessTransport(JournalService(path)))):
+        with pytest.raises(PermanentError, match="fenced"):
+            client.open_run(first)
+    assert submit(JournalService(path), *unit(0), meta=replace(second, token=token))
+    assert service.open_run(third) > token
 
 
 def test_journal_that_was_removed_or_replaced_is_read_anew(path: Path) -> None:

@@ -54,6 +54,13 @@ def test_a_type_made_of_data_shows_as_its_nearest_base_that_is_code() -> None:
         assert code_names.type_name(kind) == "KeyError (a subclass)"
 
 
+@pytest.mark.parametrize(
+    ("value", "name"), [(None, "NoneType"), ((one for one in (1,)), "generator"), (len, "builtin_function_or_method")]
+)
+def test_a_type_of_the_interpreter_is_named_though_no_module_holds_it(value: object, name: str) -> None:
+    assert code_names.plain_name(value) == name
+
+
 def test_a_type_of_a_module_that_is_not_registered_is_found_in_running_code() -> None:
     module = ModuleType("loaded_aside")
     exec("class Broken(Exception): pass", vars(module))

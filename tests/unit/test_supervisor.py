@@ -201,3 +201,86 @@ def test_a_stopped_scope_ends_its_streams() -> None:
     scope.stop()
     with pytest.raises(StepStopped):
         next(stream)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
+def test_an_exit_in_a_stream_is_the_producers_failure_too(error: BaseException) -> None:
+    def items() -> Iterator[int]:
+        raise error
+        yield 1
+
+    scope = scope_of("b")
+    with pytest.raises(StepRaised) as caught:
+        next(pull(scope, items(), producer="a", consumer="b"))
+    assert (caught.value.step_id, caught.value.error) == ("a", error)
+
+
+def test_the_first_failure_stands_whatever_is_raised_for_it() -> None:
+    scope = scope_of("b")
+    first = scope.fail("a", KeyError("x"))
+    assert scope.fail("b", ValueError("could not read")) is first
+
+
+def test_a_step_of_the_chain_with_little_time_is_not_waited_for_as_long_as_the_others(supervisor: Supervisor) -> None:
+    never, scope = threading.Event(), scope_of("a")
+
+    def work() -> None:
+        threading.Event().wait(SHORT / 5)
+        scope.enter("b")
+        never.wait()
+
+    with pytest.raises(StepTimeout) as caught:
+        supervisor.run(work, scope, {"a": Limits(idle_s=3600), "b": Limits(idle_s=SHORT)})
+    assert caught.value.step == "b"
+    never.set()
+
+
+def test_an_interrupt_of_the_waiting_thread_stops_the_work(cancellation: Cancellation) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    never, scope = threading.Event(), scope_of()
+
+    def work() -> None:
+        scope.progress()
+        never.wait()
+
+    with Supervisor(
+        cancellation=cancellation, monotonic=time.monotonic, grace_s=SHORT, progress=interrupt
+    ) as supervisor:
+        with pytest.raises(KeyboardInterrupt):
+            supervisor.run(work, scope, PATIENT)
+        assert supervisor.has_left_work
+    with pytest.raises(StepStopped):
+        scope.check()
+    never.set()
+
+
+def test_work_for_somebody_who_waits_no_more_is_stopped(cancellation: Cancellation) -> None:
+    parent, scope, never = scope_of("parent"), scope_of(), threading.Event()
+    with Supervisor(
+        cancellation=cancellation,
+        monotonic=time.monotonic,
+        grace_s=SHORT,
+        progress=parent.progress,
+        check=parent.check,
+    ) as supervisor:
+        threading.Timer(SHORT, parent.stop).start()
+        with pytest.raises(StepStopped):
+            supervisor.run(never.wait, scope, {"a": Limits(idle_s=3600)})
+    never.set()
+
+
+def test_last_work_is_done_in_spite_of_a_cancellation_but_not_waited_for_longer_than_the_grace(
+    supervisor: Supervisor, cancellation: Cancellation
+) -> None:
+    done, never = threading.Event(), threading.Event()
+    cancellation.request("test")
+
+    supervisor.run_last(done.set)
+    assert done.is_set()
+    assert not supervisor.has_left_work
+
+    supervisor.run_last(never.wait)
+    assert supervisor.has_left_work
+    never.set()

@@ -28,7 +28,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             worker_id TEXT NOT NULL,
             record TEXT NOT NULL,
             error TEXT
-        )""",
+        ) WITHOUT ROWID""",
         "CREATE INDEX runs_by_start ON runs (started_at, run_id)",
         "CREATE INDEX runs_running ON runs (job_id, namespace) WHERE status = 'running'",
         "CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL",

@@ -65,10 +65,11 @@ def delete_runs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> int:
     ).rowcount
 
 
-def sign(connection: sqlite3.Connection, worker_id: str, now: datetime, monotonic_s: float) -> None:
-    """The worker gives a sign of life."""
+def sign(connection: sqlite3.Connection, worker_id: str, now: datetime, monotonic_s: float, *, anew: bool) -> None:
+    """The worker gives a sign of life; when not `anew`, only if there is none of it."""
     connection.execute(
-        "INSERT OR REPLACE INTO workers (worker_id, heartbeat_at, monotonic_s) VALUES (?, ?, ?)",
+        f"""INSERT OR {"REPLACE" if anew else "IGNORE"} INTO workers (worker_id, heartbeat_at, monotonic_s)
+        VALUES (?, ?, ?)""",
         (worker_id, rows.time(now), monotonic_s),
     )
 
@@ -133,7 +134,12 @@ def add_entry(connection: sqlite3.Connection, run_id: str, attempt_n: int, entry
         (entry, run_id, attempt_n),
     ).rowcount
     if not added:
-        run_row(connection, run_id)
+        check_attempt(connection, run_id, attempt_n)
+
+
+def check_attempt(connection: sqlite3.Connection, run_id: str, attempt_n: int) -> None:
+    row = run_row(connection, run_id)
+    if row.attempt_n != attempt_n or row.status != RunStatus.RUNNING:
         raise StaleAttempt(run_id=run_id, attempt_n=attempt_n)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,8 @@ class SqliteRunStore:
         self._worker = liveness.WorkerLock(self._workers)
         self._mutex = threading.Lock()
         self._active: set[tuple[str, int]] = set()
+        self._heartbeat_s = heartbeat_s
+        self._signed_s = -math.inf
         self._heartbeat = Heartbeat(self._beat, is_wanted=lambda: bool(self._active), every_s=heartbeat_s)
 
     @property
@@ -102,11 +105,14 @@ class SqliteRunStore:
             undo.pop_all()
         self._activate(record.run_id, 1)
 
-    def open_attempt(self, run_id: str, *, at: datetime) -> int:
+    def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
         with self._database.write("record an attempt") as connection:
             worker_id = self._hold_worker()
             row = statements.run_row(connection, run_id)
-            run_state.check_resumable(row.read(self._status(row)))
+            record = row.read(self._status(row))
+            run_state.check_resumable(record)
+            if exclusive:
+                self._settle_rivals(connection, record)
             self._sign(connection)
             attempt_n = row.attempt_n + 1
             statements.interrupt(connection, run_id)
@@ -125,6 +131,10 @@ class SqliteRunStore:
     ) -> None:
         entry = rows.entry(outcomes, manifests)
         try:
+            if not outcomes and not manifests:
+                with self._database.read("look at an attempt") as connection:
+                    statements.check_attempt(connection, run_id, attempt_n)
+                return
             # One statement, so it is a transaction by itself.
             self._database.write_one(
                 "record a step", lambda connection: statements.add_entry(connection, run_id, attempt_n, entry)
@@ -289,7 +299,12 @@ class SqliteRunStore:
             self._active.discard((run_id, attempt_n))
 
     def _sign(self, connection: sqlite3.Connection) -> None:
-        statements.sign(connection, self._worker.worker_id, self._clock.now(), self._clock.monotonic())
+        """Give a sign of life; one that was given just now, and is still there, will do."""
+        monotonic_s = self._clock.monotonic()
+        is_due = monotonic_s - self._signed_s >= self._heartbeat_s / 2
+        statements.sign(connection, self._worker.worker_id, self._clock.now(), monotonic_s, anew=is_due)
+        if is_due:
+            self._signed_s = monotonic_s
 
     def _beat(self) -> None:
         # A connection of its own: the store's may be busy for long, and that is no reason to look dead.

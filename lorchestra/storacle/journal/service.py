@@ -78,9 +78,12 @@ class JournalService:
         meta = parse(OpenRun, params).meta
         run = (meta.namespace, meta.run_id)
         with self._session() as append:
+            if meta.attempt_n < self._state.attempts.get(run, 1):
+                raise RpcError(ErrorCode.FENCED)
             token = self._state.tokens.get(run, 0) + 1
-            append(lambda: {"namespace": meta.namespace, "open": meta.run_id, "token": token})
-            self._state.tokens[run] = token
+            entry = {"namespace": meta.namespace, "open": meta.run_id, "token": token, "attempt_n": meta.attempt_n}
+            append(lambda: entry)
+            self._state.open_run(entry)
         return {"token": token}
 
     def _execute_plan(self, params: RpcParams) -> JSONValue:

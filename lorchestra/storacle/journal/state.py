@@ -69,21 +69,28 @@ class State:
     def __init__(self) -> None:
         self.tables: dict[TableId, Table] = {}
         self.tokens: dict[tuple[str, str], int] = {}
+        self.attempts: dict[tuple[str, str], int] = {}
         self.ledger: dict[tuple[str, str], Counts] = {}
         self.effects = 0
 
     def clear(self) -> None:
         self.tables.clear()
         self.tokens.clear()
+        self.attempts.clear()
         self.ledger.clear()
         self.effects = 0
+
+    def open_run(self, entry: Mapping[str, Any]) -> None:
+        run = (entry["namespace"], entry["open"])
+        self.tokens[run] = entry["token"]
+        self.attempts[run] = entry.get("attempt_n", 1)
 
     def replay(self, entry: Any) -> None:
         """Take over what an earlier transaction wrote. Raises ValueError for what no transaction writes."""
         try:
             namespace = entry["namespace"]
             if "open" in entry:
-                self.tokens[namespace, entry["open"]] = entry["token"]
+                self.open_run(entry)
                 return
             for change in entry["tables"]:
                 table_id = (namespace, change["dataset"], change["table"])

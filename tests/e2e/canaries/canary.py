@@ -38,7 +38,8 @@ class Canary:
             case "unicode":
                 return "".join(chr(0x4E00 + int(seed[at : at + 3], 16)) for at in range(0, 24, 3))
         # Letters that no hexadecimal number has, so that no digest holds a token by chance.
-        return "z" + "".join(chr(ord("g") + int(digit, 16)) for digit in seed[:14])
+        letters = "z" + "".join(chr(ord("g") + int(digit, 16)) for digit in seed[:14])
+        return letters.upper() if self.shape == "upper" else letters
 
     @cached_property
     def value(self) -> str | int | float:
@@ -51,7 +52,7 @@ class Canary:
             case "word":
                 return token
             case "upper":
-                return f"LORCHESTRA_{token.upper()}"
+                return f"LORCHESTRA_{token}"
             case "file":
                 return f"{token}.jsonl"
             case "unicode":
@@ -138,16 +139,17 @@ def _written(token: str) -> Iterator[tuple[str, bytes]]:
     yield "url", urllib.parse.quote(token, safe="").lower().encode()
     yield "html", token.encode("ascii", "xmlcharrefreplace").lower()
     yield "bytes", repr(data)[2:-1].lower().encode()
-    yield "hex", data.hex().encode()
-    yield "hex of upper case", token.upper().encode().hex().encode()
     yield "utf-16-le", token.encode("utf-16-le").lower()
     yield "utf-16-be", token.encode("utf-16-be").lower()
     if token.isdigit():
         yield "grouped", f"{int(token):,}".encode()
         yield "hex number", f"{int(token):x}".encode()
-    for offset in range(3):
-        yield f"base64 at {offset}", _aligned(base64.b64encode, data, offset)
-        yield f"base64 for URLs at {offset}", _aligned(base64.urlsafe_b64encode, data, offset)
+    # Here the case of the letters makes a difference.
+    for case, data in (("", token.encode()), ("upper ", token.upper().encode()), ("lower ", token.lower().encode())):
+        yield f"{case}hex", data.hex().encode()
+        for offset in range(3):
+            yield f"base64 of {case}text at {offset}", _aligned(base64.b64encode, data, offset)
+            yield f"base64 for URLs of {case}text at {offset}", _aligned(base64.urlsafe_b64encode, data, offset)
 
 
 def _aligned(encode: Callable[[bytes], bytes], data: bytes, offset: int) -> bytes:
@@ -163,6 +165,7 @@ def _digests(value: Any) -> Iterator[tuple[str, bytes]]:
     sources["ascii"] = json.dumps(value, sort_keys=True, separators=(",", ":"))
     if isinstance(value, (str, int, float)):
         sources["text"] = str(value)
+        sources["text as json"] = _canonical(str(value))
     for form, source in sources.items():
         data = source.encode()
         for algorithm in _ALGORITHMS:

@@ -16,6 +16,7 @@ SEEN = "@run.stated.stats.seen"
 """Where the payload stands once more, where only the run can look."""
 
 TROUBLE_PAYLOAD = ("words", "payload")
+BESIDE = ("answer", "secret-env", "secret-file", "source")
 
 
 def call(step_id: str, callable: str, **params: Any) -> Step:
@@ -60,6 +61,7 @@ GOOD: tuple[Step, ...] = (
     call(
         "rows",
         "rows",
+        name="cursor",
         row="@payload.row",
         cursor="@payload.cursor",
         stats="@payload.stats",
@@ -80,7 +82,7 @@ GOOD: tuple[Step, ...] = (
     build("persist_again", "@run.again.items", table="rows_again", batch_size=2),
     submit("write_again", "persist_again"),
     call("back", "passed", read={"dataset": "raw", "table": "rows", "where": {"value": "@payload.row.values.spaced"}}),
-    build("copy", "@run.back.items", table="rows_copied", field_defaults={"who": "@ctx.who"}),
+    build("copy", "@run.back.items", table="copies", field_defaults={"who": "@ctx.who", "stats": "@run.rows.stats"}),
     submit("write_copy", "copy"),
     ask("model", prompt="@payload.prompt", system="@payload.system"),
     ask(
@@ -98,8 +100,16 @@ GOOD: tuple[Step, ...] = (
 )
 
 GOOD_CHILD: tuple[Step, ...] = (
-    call("made", "rows", row="@payload.row", cursor="@ctx.values", stats="@payload", said={"it": "@payload.said"}),
-    build("keep", "@run.made.items", table="rows_of_child"),
+    call(
+        "made",
+        "rows",
+        name="of_child",
+        row="@payload.row",
+        cursor="@ctx.values",
+        stats="@payload",
+        said={"it": "@payload.said"},
+    ),
+    build("keep", "@run.made.items", table="rows_of_child", field_defaults={"said": "@payload.said"}),
     submit("write", "keep"),
 )
 
@@ -118,7 +128,7 @@ def trouble_payload() -> dict[str, Any]:
         "number": canary.of("payload")["number"],
         "values": canary.of("payload"),
         "rows": [{"idem_key": f"r{number}", "word": word} for number, word in enumerate(words)],
-        "odd_rows": [{"idem_key": "r0", **{word: 1 for word in words}}],
+        "odd_rows": [{"idem_key": "r0", **dict.fromkeys(words, 1)}],
         "other_rows": [{"idem_key": "r1", "word": 1}],
         "keyless": [{"word": word} for word in words],
         "where": {identifier: {identifier: identifier}},
@@ -136,12 +146,9 @@ def trouble_payload() -> dict[str, Any]:
 
 def _troubles() -> list[Step]:
     steps: list[Step] = [call("stated", "passed", seen="@payload")]
-    for way in WAYS:
-        steps.append(call(way, "trouble", way=way, words="@payload.words"))
+    steps += [call(way, "trouble", way=way, words="@payload.words") for way in WAYS]
     retry = {"max_retries": 2, "initial_delay_seconds": 0.001}
     steps.append({**call("retried", "trouble", way="transient", words="@payload.words"), "retry": retry})
-    for name in ("unparsable", "unimportable", "unloadable", "of_no_shape"):
-        steps.append(call(name, name, words="@payload.words"))
     steps += _streams()
     steps += _plans()
     steps += _reads()
@@ -159,7 +166,7 @@ def _troubles() -> list[Step]:
         child("no_payload", "bad_child", payload="@payload.identifier"),
         child("no_path", "bad_child", payload={"words": "@payload.words"}),
         call("upstream", "passed", seen="@run.value_error.stats"),
-        call("no_such_output", "passed", seen="@run.in_thread.stats.nothing"),
+        call("no_such_output", "passed", seen="@run.stated.stats.nothing"),
     ]
     return steps
 
@@ -167,9 +174,17 @@ def _troubles() -> list[Step]:
 def _streams() -> list[Step]:
     return [
         call("raising", "trouble", way="in_generator", words="@payload.words"),
-        call("swallowing", "trouble", way="swallows_the_step_before", words="@payload.words", items="@run.raising.items"),
+        call(
+            "swallowing", "trouble", way="swallows_the_step_before", words="@payload.words", items="@run.raising.items"
+        ),
         call("making", "trouble", way="made_type", words="@payload.words"),
-        call("swallowing_too", "trouble", way="swallows_the_step_before", words="@payload.words", items="@run.making.items"),
+        call(
+            "swallowing_too",
+            "trouble",
+            way="swallows_the_step_before",
+            words="@payload.words",
+            items="@run.making.items",
+        ),
     ]
 
 
@@ -185,7 +200,10 @@ def _plans() -> list[Step]:
         "mapped": ("@payload.rows", {"field_map": f"{SEEN}.map", "fields": ["idem_key", "nothing"]}),
         "map_of_wrong_type": ("@payload.rows", {"field_map": f"{SEEN}.identifier"}),
         "table_of_value": ("@payload.rows", {"table": f"{SEEN}.values.spaced", "dataset": f"{SEEN}.identifier"}),
-        "counted_by_value": ("@payload.rows", {"batch_size": f"{SEEN}.number", "batch_bytes": f"{SEEN}.values.fraction"}),
+        "counted_by_value": (
+            "@payload.rows",
+            {"batch_size": f"{SEEN}.number", "batch_bytes": f"{SEEN}.values.fraction"},
+        ),
         "items_of_wrong_type": ("@payload.words", {}),
         "states": ("@payload.states", {"method": "state.put"}),
         "asserts": ("@payload.asserts", {"method": "assert.rows"}),
@@ -212,7 +230,40 @@ def _reads() -> list[Step]:
     ]
 
 
+def gate(then: str, **limits: Any) -> tuple[Step, ...]:
+    """A job that does as it is told until a file opens the gate, with a finished step before that."""
+    held = call("held", "gate", words="@payload.words", gate="@ctx.gate", then=then)
+    return (
+        call("before", "passed", seen="@payload.words"),
+        {**held, "retry": {"max_retries": 1, "initial_delay_seconds": 0.001}, **limits},
+        build("keep", "@run.held.items"),
+        submit("write", "keep"),
+        call("after", "passed", seen="@run.before.stats.seen"),
+    )
+
+
 BAD_CHILD: tuple[Step, ...] = (
     call("loud", "trouble", way="loud", words="@payload.words"),
     call("never", "passed", seen="@payload.identifier"),
 )
+
+_REFUSED_LATER = ("conflicting", "misnamed", "table_of_value", "states", "asserts", "unsupported")
+HARMLESS = frozenset(
+    {"stated", "in_thread", "in_del", "swallows_the_step_before", "plan_seeded", "submit_seeded"}
+    | {f"plan_{name}" for name in _REFUSED_LATER}
+)
+"""Steps that come through: what fails there fails in the step after it, or where nobody waits for it."""
+
+_WORD = canary.of("source")["word"]
+_SPACED = canary.of("source")["spaced"]
+BROKEN: Mapping[str, str] = {
+    "unparsable": f"def execute(params):\n    {_WORD} {_WORD} = (\n",
+    "unimportable": f"from json import {_WORD}\n",
+    "unknown_module": f"import {_WORD}\n",
+    "unloadable": f"raise type({_WORD!r}, (ImportError,), {{}})({_SPACED!r})\n",
+    "misplaced": f"raise SyntaxError({_SPACED!r}, (__file__ + {_WORD!r}, 1, 1, {_SPACED!r}))\n",
+    "exiting": f"raise SystemExit({_SPACED!r})\n",
+    "of_no_shape": f"execute = type({_WORD!r}, (), {{}})()\n",
+    "of_no_declaration": f"reads = type({_WORD!r}, (), {{}})()\ndef execute(params): ...\n",
+}
+"""Callables that cannot be loaded, by name."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lorchestra.cli.main import run as run_command_line
 from lorchestra.storacle.journal import JournalService
 
 from . import canary
@@ -20,7 +26,7 @@ _CONTENT = Path(__file__).with_name("content")
 _PATIENCE_S = 120
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Ended:
     command: str
     code: int
@@ -87,18 +93,21 @@ class Project:
 
     # What the operator does
 
-    def start(self, *arguments: str, umask: int = -1, **environ: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, umask: int = -1) -> subprocess.Popen[bytes]:
+        return self.start_python("-m", "lorchestra", *arguments, umask=umask)
+
+    def start_python(self, *arguments: str, umask: int = -1) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "lorchestra", *arguments],
+            [sys.executable, *arguments],
             cwd=self.root,
-            env={**self.environ, **environ},
+            env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             umask=umask,
         )
 
-    def run(self, *arguments: str, umask: int = -1, **environ: str) -> Ended:
-        return self.finish(self.start(*arguments, umask=umask, **environ), *arguments)
+    def run(self, *arguments: str, umask: int = -1) -> Ended:
+        return self.finish(self.start(*arguments, umask=umask), *arguments)
 
     def finish(self, process: subprocess.Popen[bytes], *arguments: str) -> Ended:
         try:
@@ -106,7 +115,37 @@ class Project:
         finally:
             process.kill()
             process.wait()
-        return Ended(command=" ".join(arguments), code=process.returncode, out=out, err=err)
+        return Ended(_named(arguments), process.returncode, out, err)
+
+    def run_here(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Ended:
+        """The same in this process, which is a second cheaper; whatever the command changes in it is put back."""
+        out, err = io.StringIO(), io.StringIO()
+        with self.inside(environ), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run_command_line(list(arguments))
+        printed = (text.getvalue().encode(errors="backslashreplace") for text in (out, err))
+        return Ended(_named(arguments), code, *printed)
+
+    @contextlib.contextmanager
+    def inside(self, environ: Mapping[str, str] | None = None) -> Iterator[None]:
+        """This process is one that was started in the project."""
+        top, ours = logging.getLogger(), logging.getLogger("lorchestra")
+        logs = (list(top.handlers), top.level, ours.level)
+        hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning)
+        before, folder = dict(os.environ), Path.cwd()
+        os.environ.update({**self.environ, **(environ or {})})
+        os.chdir(self.root)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+                yield
+        finally:
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(before)
+            top.handlers[:] = logs[0]
+            top.setLevel(logs[1])
+            ours.setLevel(logs[2])
+            sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning = hooks
 
     # What is left behind
 
@@ -117,6 +156,14 @@ class Project:
     @property
     def journal(self) -> Path:
         return self.root / ".lorchestra" / "data.jsonl"
+
+    def known(self) -> dict[str, bytes]:
+        """What the commands about runs print, for people and for machines."""
+        listed = self.run_here("runs", "list", "--json")
+        ids = [run["run_id"] for run in json.loads(listed.out)]
+        shown = [self.run_here("runs", "show", run_id, *as_json) for run_id in ids for as_json in ((), ("--json",))]
+        assert all(one.code == 0 for one in (listed, *shown))
+        return {where: text for one in (listed, *shown) for where, text in one.printed.items()}
 
     def rows(self, dataset: str, table: str) -> list[dict[str, Any]]:
         return JournalService(self.journal).rows("prod", dataset, table)
@@ -131,3 +178,11 @@ class Project:
             for path in folder.rglob("*")
             if not any(path.is_relative_to(one) for one in spared)
         }
+
+
+def _named(arguments: Sequence[str]) -> str:
+    """The command without the values it is given, which are looked for in all that is named here."""
+    kept = [
+        one for before, one in zip(("", *arguments), arguments, strict=False) if before not in ("--payload", "--ctx")
+    ]
+    return " ".join(kept)

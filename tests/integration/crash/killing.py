@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -38,7 +37,8 @@ class Events:
     def happen(self, name: str) -> None:
         self.names.append(name)
         if (number := self._signals.get(len(self.names))) is not None:
-            os.kill(os.getpid(), number)
+            # To this very thread, which then does not take another step; a signal to the process may reach it late.
+            signal.raise_signal(number)
 
     def around(self, name: str, write: Callable[[], T]) -> T:
         self.happen(f"before {name}")
@@ -103,8 +103,8 @@ class KillingStore:
     def open_run(self, record: RunRecord, definition: JobDef, manifests: Sequence[StepManifest], **more: Any) -> None:
         self._events.around("open_run", lambda: self._inner.open_run(record, definition, manifests, **more))
 
-    def open_attempt(self, run_id: str, *, at: datetime) -> int:
-        return self._events.around("open_attempt", lambda: self._inner.open_attempt(run_id, at=at))
+    def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
+        return self._events.around("open_attempt", lambda: self._inner.open_attempt(run_id, at=at, exclusive=exclusive))
 
     def advance(self, run_id: str, attempt_n: int, **entries: Any) -> None:
         self._events.around("advance", lambda: self._inner.advance(run_id, attempt_n, **entries))
@@ -149,9 +149,7 @@ class KillingTransport:
 class KillingWorkspace(Workspace):
     """The project's workspace, with its store and its way to storacle watched."""
 
-    def __init__(
-        self, settings: Settings, *, events: Events, transport: Transport, is_impatient: bool = False
-    ) -> None:
+    def __init__(self, settings: Settings, *, events: Events, transport: Transport, is_impatient: bool = False) -> None:
         """One who is impatient takes every other process for dead that has not given a sign this very moment."""
         super().__init__(settings, environ={})
         self._is_impatient = is_impatient

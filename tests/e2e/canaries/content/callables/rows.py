@@ -23,7 +23,7 @@ def items(params: Mapping[str, Any]) -> Iterator[Item]:
         row = {"idem_key": f"row:{number}", "shape": shape, "value": value, "inside": params["row"]}
         yield Record({**row, params["row"]["values"]["word"]: value})
     for shape, value in params["cursor"].items():
-        yield Checkpoint(key=f"cursor_{shape}", cursor={"after": value})
+        yield Checkpoint(key=f"{params['name']}_{shape}", cursor={"after": value})
     if params.get("rejects"):
         yield Rejected(idem_key="row:x", schema="row", pointer="/value", rule="type")
 
@@ -42,5 +42,6 @@ def say(value: object, context: CallableContext) -> None:
         except ValueError:
             logger.exception(text)
     context.log.info(text)
-    fields: dict[str, Any] = {text: 1, "rows": value, "nested": {text: value}, "error": ValueError(text)}
+    # A number would pass: that is what counts are.
+    fields: dict[str, Any] = {text: 1, "rows": text, "nested": {text: value}, "error": ValueError(text)}
     context.log.warning("rows.said", **fields)
