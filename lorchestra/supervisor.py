@@ -21,6 +21,8 @@ from lorchestra.errors import LorchestraError, RunCancelled, StepTimeout, TotalT
 
 T = TypeVar("T")
 
+_LONGEST_WAIT_S = 0.5
+
 
 class StepStopped(LorchestraError):
     """Raised inside work that nobody waits for any more."""
@@ -215,10 +217,10 @@ class Supervisor:
             self._progress()
 
     def _wait(self, seconds: float) -> _Done[object] | None:
-        # Someone who waits for our progress must hear of it well within the time they allow us.
-        longest = 0.5 if self._progress is not None else 3600.0
+        # Someone who waits for our progress must hear of it well within the time they allow us. And a signal that
+        # comes just before this thread begins to wait does not end the wait: its handler runs when the wait is over.
         try:
-            message = self._mailbox.get(timeout=max(0.0, min(seconds, longest)))
+            message = self._mailbox.get(timeout=max(0.0, min(seconds, _LONGEST_WAIT_S)))
         except queue.Empty:
             return None
         return message if isinstance(message, _Done) else None
