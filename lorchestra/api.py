@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from lorchestra import envelopes
-from lorchestra.cancellation import Cancellation
 from lorchestra.errors import EnvelopeError, Problem
-from lorchestra.observer import Observer
 from lorchestra.preview import preview
+from lorchestra.reporting.observer import Observer
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import Envelope, JobInstance
+from lorchestra.supervision.cancellation import Cancellation
 from lorchestra.workspace import Given, Workspace
 
 _SERVICES = ("registry", "store", "handlers")

@@ -11,18 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lorchestra import envelopes, error_record, json_value, log, turn
+from lorchestra import envelopes, json_value
 from lorchestra.callable import CallableRegistry, default_registry
 from lorchestra.callable.context import CancelToken
-from lorchestra.cancellation import Cancellation
 from lorchestra.clock import Clock, SystemClock, child_run_id, new_run_id
 from lorchestra.errors import DefinitionError, Problem, RunCancelled, RunNotFound, StaleAttempt, StoreError
-from lorchestra.execution import Execution
+from lorchestra.execution import turn
+from lorchestra.execution.attempt import Execution
 from lorchestra.handlers.base import ChildRun, Handler
 from lorchestra.handlers.registry import HandlerRegistry
 from lorchestra.json_value import JSONObject, JSONValue
-from lorchestra.observer import Observer, SilentObserver
 from lorchestra.ops import Services
+from lorchestra.reporting import error_record, log
+from lorchestra.reporting.observer import Observer, SilentObserver
 from lorchestra.resources import ResourceFolder
 from lorchestra.result import ExecutionResult
 from lorchestra.run_identity import RunIdentity, value_name
@@ -43,7 +44,8 @@ from lorchestra.schemas import (
     StepOutcome,
 )
 from lorchestra.storacle.protocol import StoracleClient
-from lorchestra.supervisor import Supervisor
+from lorchestra.supervision.cancellation import Cancellation
+from lorchestra.supervision.supervisor import Supervisor
 
 T = TypeVar("T")
 

@@ -58,7 +58,7 @@ def write_all(folder: Path) -> tuple[Path, ...]:
 
 
 def _settings() -> type[BaseModel]:
-    from lorchestra.settings_model import SettingsFile  # only one of the schemas needs it
+    from lorchestra.settings.model import SettingsFile  # only one of the schemas needs it
 
     return SettingsFile
 

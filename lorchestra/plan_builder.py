@@ -13,9 +13,9 @@ from typing import assert_never
 from lorchestra.errors import PlanError, Problem, did_you_mean
 from lorchestra.items import Checkpoint, Item, Marker, Record, Rejected, as_item
 from lorchestra.json_value import JSONObject, JSONValue, canonical_bytes, empty
-from lorchestra.plan_draft import CURSOR, MARKERS, QUARANTINE, Draft, Row, Target, add_row, rows_target, shape_of
-from lorchestra.plan_keys import PlanKeys
-from lorchestra.plan_spec import (
+from lorchestra.plan.draft import CURSOR, MARKERS, QUARANTINE, Draft, Row, Target, add_row, rows_target, shape_of
+from lorchestra.plan.keys import PlanKeys
+from lorchestra.plan.spec import (
     ALIASES,
     DEFAULT_BATCH_BYTES,
     DEFAULT_BATCH_ROWS,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lorchestra import envelopes, references
+from lorchestra import envelopes
+from lorchestra.compiler.segments import plan_segments
 from lorchestra.handlers.orchestration import RecursiveJob
 from lorchestra.json_value import thaw
-from lorchestra.plan_spec import ALIASES, DEFAULT_METHOD
-from lorchestra.references import RunRef
+from lorchestra.language import references
+from lorchestra.language.references import RunRef
+from lorchestra.plan.spec import ALIASES, DEFAULT_METHOD
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import Envelope, JobStepInstance, Op
-from lorchestra.segments import plan_segments
 from lorchestra.workspace import Workspace
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from lorchestra import definition_files, yaml_source
-from lorchestra.definition_files import Family, Folder
+from lorchestra.definitions import definition_files, yaml_source
+from lorchestra.definitions.definition_files import Family, Folder
+from lorchestra.definitions.yaml_scalar import quoted
+from lorchestra.definitions.yaml_source import Source
 from lorchestra.errors import JobNotFoundError, JobValidationError, Problem
-from lorchestra.yaml_scalar import quoted
-from lorchestra.yaml_source import Source
 
 if TYPE_CHECKING:  # pydantic takes longer to import than a hundred definitions take to list
     from pydantic import BaseModel
@@ -189,7 +189,7 @@ def _validated_job(source: Source, path: Path) -> JobDef:
 
 def _validated(model: type[M], source: Source, named: Mapping[str, str]) -> M:
     """The source as a model, whose fields say what the name of the file says."""
-    from lorchestra import validation  # slow, and listing needs none of it
+    from lorchestra.definitions import validation  # slow, and listing needs none of it
 
     also = []
     for key, expected in named.items():

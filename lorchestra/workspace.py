@@ -15,25 +15,25 @@ from typing import Any
 
 from lorchestra import settings as project_settings
 from lorchestra.callable import CallableRegistry, project_registry
-from lorchestra.cancellation import Cancellation
 from lorchestra.compiler import compile_job
 from lorchestra.errors import CompileError, ConfigurationError, DefinitionError, Problem
 from lorchestra.executor import FINISHED, Executor
 from lorchestra.handlers.compute import ComputeHandler
 from lorchestra.handlers.orchestration import OrchestrationHandler
 from lorchestra.handlers.registry import HandlerRegistry
-from lorchestra.observer import Observer
 from lorchestra.registry import JobRegistry
+from lorchestra.reporting.observer import Observer
 from lorchestra.result import ExecutionResult
 from lorchestra.run_store import InMemoryRunStore, SqliteRunStore
 from lorchestra.run_store.protocol import RunFilter, RunStore
 from lorchestra.run_store.run_state import check_resumable
 from lorchestra.schemas import Backend, Envelope, JobInstance, JobStepInstance, Op, RunRecord, StepDef
 from lorchestra.settings import Settings
-from lorchestra.settings_model import RunStoreKind, StoracleKind
+from lorchestra.settings.model import RunStoreKind, StoracleKind
 from lorchestra.storacle import RpcClient, StoracleClient
 from lorchestra.storacle.journal import JournalService
 from lorchestra.storacle.transports import InProcessTransport
+from lorchestra.supervision.cancellation import Cancellation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from lorchestra.compiler import compile_job
 from lorchestra.executor import Executor
 from lorchestra.handlers import HandlerRegistry
 from lorchestra.handlers.orchestration import OrchestrationHandler
-from lorchestra.observer import RecordingObserver
 from lorchestra.registry import JobRegistry
+from lorchestra.reporting.observer import RecordingObserver
 from lorchestra.result import ExecutionResult
 from lorchestra.run_store import InMemoryRunStore, RunFilter, RunStore
 from lorchestra.schemas import (

@@ -83,7 +83,7 @@ def trace(raised: BaseException) -> None:
     """Where an error and its causes were raised, without messages that may hold values."""
     # Imported here because `--help` must not pay for it.
     from lorchestra.digest import Digester
-    from lorchestra.error_record import describe
+    from lorchestra.reporting.error_record import describe
 
     record = describe(raised, Digester(os.urandom(32)))
     while record is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from lorchestra import error_record
 from lorchestra.cli import output
+from lorchestra.reporting import error_record
 from lorchestra.schemas import ErrorRecord, RunRecord, StepManifest, StepOutcome
 
 _DIGEST_SHOWN = 8

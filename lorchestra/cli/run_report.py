@@ -13,8 +13,8 @@ from lorchestra.cli.state import State
 
 if TYPE_CHECKING:
     from lorchestra.api import Options
-    from lorchestra.cancellation import Cancellation
     from lorchestra.result import ExecutionResult
+    from lorchestra.supervision.cancellation import Cancellation
 
 _SIGNALS = {signal.SIGINT: exit_codes.INTERRUPTED, signal.SIGTERM: exit_codes.TERMINATED}
 
@@ -36,8 +36,8 @@ class Live:
 def running(state: State, *, keep_values: bool = False) -> Iterator[Live]:
     """SIGINT and SIGTERM ask the run to stop; a second one ends the process at once."""
     # Imported here because `--help` must not pay for them.
-    from lorchestra import log
-    from lorchestra.cancellation import Cancellation
+    from lorchestra.reporting import log
+    from lorchestra.supervision.cancellation import Cancellation
 
     state.configure_logging()
     cancellation = Cancellation()

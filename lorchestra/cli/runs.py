@@ -173,7 +173,7 @@ def _status(text: str | None) -> RunStatus | None:
 
 def _duration(text: str | None) -> timedelta | None:
     # Imported here because `--help` must not pay for it.
-    from lorchestra import durations
+    from lorchestra.settings import durations
 
     try:
         return None if text is None else durations.parse(text)

@@ -48,7 +48,8 @@ class State:
         return JobRegistry(definitions_dir or loaded.definitions_path)
 
     def configure_logging(self) -> None:
-        from lorchestra import log, process_hooks, settings
+        from lorchestra import settings
+        from lorchestra.reporting import log, process_hooks
 
         loaded = settings.load(start=Path.cwd(), profile=self.profile, environ=os.environ)
         log.configure(

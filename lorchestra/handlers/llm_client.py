@@ -20,7 +20,7 @@ import orjson
 from lorchestra.clock import Clock
 from lorchestra.errors import LorchestraError, PermanentError, TransientError
 from lorchestra.handlers.llm_config import LlmConfig
-from lorchestra.retry_after import parse_retry_after
+from lorchestra.handlers.retry_after import parse_retry_after
 
 _FINISH_REASONS = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call"})
 _USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from lorchestra import log, references
 from lorchestra.callable import CallableResult
 from lorchestra.callable.context import CallableContext
 from lorchestra.callable.registry import LoadedCallable
@@ -17,7 +16,9 @@ from lorchestra.errors import PermanentError, pointer
 from lorchestra.handlers.base import StepAnswer
 from lorchestra.items import Item, Record, Rejected, Tally, as_item, encode
 from lorchestra.json_value import canonical_bytes, thaw
+from lorchestra.language import references
 from lorchestra.ops.base import StepContext
+from lorchestra.reporting import log
 from lorchestra.schemas import OnError
 from lorchestra.storacle.read_spec import parse_read
 from lorchestra.storacle.service import RpcError

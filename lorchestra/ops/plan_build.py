@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator
 
-from lorchestra import references
 from lorchestra.handlers.base import StepAnswer
 from lorchestra.items import as_item
+from lorchestra.language import references
 from lorchestra.ops.base import StepContext
 from lorchestra.plan_builder import PlanKeys, PlanSpec, plan_ops
 from lorchestra.schemas import StoracleOp

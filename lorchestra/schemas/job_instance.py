@@ -7,10 +7,10 @@ from functools import cached_property
 
 from pydantic import Field
 
-from lorchestra import references
 from lorchestra.errors import Path
 from lorchestra.json_value import FrozenObject, canonical_bytes
-from lorchestra.references import Node, RunRef
+from lorchestra.language import references
+from lorchestra.language.references import Node, RunRef
 from lorchestra.schemas.job_def import Concurrency, IdempotencyConfig, JobDef, OnError, RetryPolicy
 from lorchestra.schemas.op import Op
 from lorchestra.schemas.value import Value

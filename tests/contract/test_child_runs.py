@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from lorchestra.callable.context import CallableContext
-from lorchestra.cancellation import Cancellation
 from lorchestra.clock import child_run_id
 from lorchestra.errors import JobNotFoundError, PermanentError, StoreError
 from lorchestra.handlers import HandlerRegistry, StepAnswer, StepRequest
@@ -18,6 +17,7 @@ from lorchestra.items import Rejected
 from lorchestra.registry import JobRegistry
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import Backend, JobStepInstance, RunRecord, RunStatus
+from lorchestra.supervision.cancellation import Cancellation
 from tests.jobs import (
     TICK_S,
     Lab,

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from lorchestra.callable.context import CallableContext
-from lorchestra.cancellation import Cancellation
 from lorchestra.errors import JobBusy
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import JobDef, RunStatus
+from lorchestra.supervision.cancellation import Cancellation
 from tests.jobs import Gate, Lab, call, job, run_id_of, wait_until
 
 

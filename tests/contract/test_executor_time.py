@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from lorchestra.callable.context import CallableContext
-from lorchestra.cancellation import Cancellation
 from lorchestra.errors import TransientError
-from lorchestra.observer import Field, RecordingObserver
+from lorchestra.reporting.observer import Field, RecordingObserver
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import RunStatus
 from lorchestra.storacle import RpcClient
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.transports import InProcessTransport, RecordingTransport
+from lorchestra.supervision.cancellation import Cancellation
 from tests.jobs import (
     TICK_S,
     Gate,

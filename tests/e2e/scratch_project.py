@@ -21,11 +21,11 @@ from pathlib import Path
 
 import yaml
 
-from lorchestra import validation, yaml_source
 from lorchestra.cli.main import run as run_command_line
+from lorchestra.definitions import validation, yaml_source
 from lorchestra.registry import JobRegistry
 from lorchestra.schemas import JobDef, PipelineDef
-from lorchestra.settings_model import SettingsFile
+from lorchestra.settings.model import SettingsFile
 
 from .pages import ROOT, Block
 

@@ -20,7 +20,7 @@ import lorchestra
 from lorchestra.compiler import compile_job
 from lorchestra.errors import LorchestraError
 from lorchestra.executor import Executor
-from lorchestra.log import LogObserver
+from lorchestra.reporting.log import LogObserver
 from lorchestra.schemas import JobDef
 from tests.standins import llm
 from tests.standins.llm import StandInLlm

@@ -21,9 +21,9 @@ from lorchestra import errors, json_schemas
 from lorchestra.api import read_envelope
 from lorchestra.cli import exit_codes
 from lorchestra.cli.main import app
+from lorchestra.compiler.outputs import SHAPES
 from lorchestra.errors import EnvelopeError
-from lorchestra.outputs import SHAPES
-from lorchestra.plan_spec import ALIASES, METHODS
+from lorchestra.plan.spec import ALIASES, METHODS
 from lorchestra.schemas import Concurrency, Op, RunStatus
 from lorchestra.schemas.job_def import IdempotencyScope
 from lorchestra.storacle.error_codes import MEANINGS, ErrorCode

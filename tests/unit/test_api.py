@@ -14,8 +14,8 @@ import lorchestra
 from lorchestra import api
 from lorchestra.errors import CompileError, ConfigurationError, EnvelopeError, JobNotFoundError, StoreError
 from lorchestra.handlers import HandlerRegistry, StepAnswer, StepRequest
-from lorchestra.observer import RecordingObserver
 from lorchestra.registry import JobRegistry
+from lorchestra.reporting.observer import RecordingObserver
 from lorchestra.run_store import InMemoryRunStore, RunFilter, SqliteRunStore
 from lorchestra.schemas import Backend, JobDef, JobStepInstance, RunRecord
 from tests.jobs import call, job, run_job, write

@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from lorchestra import code_names, json_check, log
+from lorchestra import code_names
 from lorchestra.callable.context import CallableLog
 from lorchestra.compiler import compile_job
 from lorchestra.errors import CompileError, PermanentError, PlanError
 from lorchestra.handlers import llm_client
 from lorchestra.items import Record, as_item, encode
+from lorchestra.language import json_check
 from lorchestra.plan_builder import PlanKeys, PlanSpec, plan_ops
+from lorchestra.reporting import log
 from lorchestra.schemas import Envelope, JobDef
 from lorchestra.storacle import params
 from lorchestra.storacle.error_codes import POINTER_WORDS, ErrorCode, error_for
 from lorchestra.storacle.read_spec import Comparison, _ReadParams
-from lorchestra.supervisor import StepRaised
+from lorchestra.supervision.supervisor import StepRaised
 
 CANARY = "canary_5b1f"
 EVENT = "rows.read"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from lorchestra import compiler
 from lorchestra.clock import FixedClock
 from lorchestra.compiler import compile_job
+from lorchestra.compiler.outputs import SHAPES
 from lorchestra.errors import CompileError, EnvelopeError, Path, Problem
 from lorchestra.json_value import thaw
-from lorchestra.outputs import SHAPES
 from lorchestra.schemas import JobDef, JobInstance, Op, RetryPolicy
 
 SECRET = "canary-93c0"

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorchestra import conditions
-from lorchestra.conditions import And, Compare, Comparison, Condition, Not, Or
 from lorchestra.errors import CompileError, DefinitionError, Problem
-from lorchestra.references import CtxRef, Literal, PayloadRef
+from lorchestra.language import conditions
+from lorchestra.language.conditions import And, Compare, Comparison, Condition, Not, Or
+from lorchestra.language.references import CtxRef, Literal, PayloadRef
 
 SECRET = "canary-77ab"
 CTX: dict[str, Any] = {"env": "prod", "n": 3}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from lorchestra import durations
+from lorchestra.settings import durations
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorchestra import error_record
 from lorchestra.digest import Digester
 from lorchestra.errors import (
     DefinitionError,
@@ -20,6 +19,7 @@ from lorchestra.errors import (
     TransientError,
 )
 from lorchestra.items import as_item
+from lorchestra.reporting import error_record
 from lorchestra.run_store import InMemoryRunStore
 from lorchestra.schemas import ErrorRecord
 

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorchestra import log
 from lorchestra.callable.context import CallableLog
-from lorchestra.observer import Observer
+from lorchestra.reporting import log
+from lorchestra.reporting.observer import Observer
 
 CANARY = "CANARY_5b1f"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lorchestra.clock import FixedClock
+from lorchestra.execution.outcomes import Outcomes, Tries
 from lorchestra.handlers.base import StepAnswer
-from lorchestra.outcomes import Outcomes, Tries
 from lorchestra.run_identity import RunIdentity
 from lorchestra.schemas import ErrorRecord, RunStatus, StepOutcome, StepStatus
 

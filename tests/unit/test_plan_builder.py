@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from lorchestra import plan_spec
 from lorchestra.errors import PermanentError, PlanError
 from lorchestra.items import Checkpoint, Item, MarkerResult, Record
 from lorchestra.json_value import canonical_bytes
+from lorchestra.plan import spec as plan_spec
 from lorchestra.plan_builder import PlanSpec, build_plan_from_items, plan_ops
 from tests.unit.plans import KEYS, Units, build, marker, records, rejected, row, upsert_spec
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lorchestra import log, process_hooks
+from lorchestra.reporting import log, process_hooks
 
 CANARY = "CANARY_5b1f"
 

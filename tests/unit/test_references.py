@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorchestra import json_check, references
 from lorchestra.errors import CompileError, DefinitionError, Path, Problem
 from lorchestra.json_value import freeze, thaw
-from lorchestra.references import CtxRef, ListNode, Literal, MapNode, MissingOutput, Node, PayloadRef, RunRef
+from lorchestra.language import json_check, references
+from lorchestra.language.references import CtxRef, ListNode, Literal, MapNode, MissingOutput, Node, PayloadRef, RunRef
 
 SECRET = "canary-5e1f"
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from lorchestra import definition_files, registry
+from lorchestra import registry
+from lorchestra.definitions import definition_files
 from lorchestra.errors import DefinitionError, JobNotFoundError, JobValidationError
 from lorchestra.registry import JobRegistry, load_pipeline_def
 from lorchestra.schemas.job_def import JobId, Version

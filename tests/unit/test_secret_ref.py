@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from lorchestra.errors import ConfigurationError
-from lorchestra.secret_ref import MAX_BYTES, SecretRef
+from lorchestra.settings.secret_ref import MAX_BYTES, SecretRef
 
 CANARY = "CANARY-5b1f"
 

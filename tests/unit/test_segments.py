@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorchestra import references
 from lorchestra.compiler import compile_job
-from lorchestra.outputs import SHAPES
+from lorchestra.compiler.outputs import SHAPES
+from lorchestra.compiler.segments import StreamInput, plan_segments, value_outputs_needed
+from lorchestra.language import references
 from lorchestra.schemas import JobDef, JobInstance, Op
-from lorchestra.segments import StreamInput, plan_segments, value_outputs_needed
 
 
 def instance_of(*steps: dict[str, Any]) -> JobInstance:

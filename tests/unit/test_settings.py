@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from lorchestra import settings
 from lorchestra.errors import ConfigurationError
-from lorchestra.secret_ref import SecretRef
 from lorchestra.settings import Settings
-from lorchestra.settings_model import LogFormat, LogLevel, RunStoreKind, StoracleKind
+from lorchestra.settings.model import LogFormat, LogLevel, RunStoreKind, StoracleKind
+from lorchestra.settings.secret_ref import SecretRef
 
 CANARY = "CANARY-5b1f"
 

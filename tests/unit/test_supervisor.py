@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lorchestra.cancellation import Cancellation
 from lorchestra.errors import RunCancelled, StepTimeout, TotalTimeout
-from lorchestra.supervisor import Limits, Scope, StepRaised, StepStopped, Supervisor, pull
+from lorchestra.supervision.cancellation import Cancellation
+from lorchestra.supervision.supervisor import Limits, Scope, StepRaised, StepStopped, Supervisor, pull
 
 PATIENT = {"a": Limits(idle_s=30.0), "b": Limits(idle_s=30.0)}
 SHORT = 0.05

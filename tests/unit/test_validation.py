@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from lorchestra import json_schemas, model_place, validation, validation_words, yaml_source
+from lorchestra import json_schemas
+from lorchestra.definitions import model_place, validation, validation_words, yaml_source
 from lorchestra.errors import JobValidationError, Location, Problem
 from lorchestra.schemas import Envelope, JobDef, Op, PipelineDef
 from lorchestra.schemas.value import Value

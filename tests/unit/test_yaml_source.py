@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorchestra import yaml_scalar, yaml_source, yaml_syntax, yaml_tree
+from lorchestra.definitions import yaml_scalar, yaml_source, yaml_syntax, yaml_tree
+from lorchestra.definitions.yaml_source import MAX_BYTES, MAX_PROBLEMS
 from lorchestra.errors import JobValidationError, Location
-from lorchestra.yaml_source import MAX_BYTES, MAX_PROBLEMS
 
 
 def problems_in(text: bytes | str) -> list[str]:

@@ -1,0 +1,131 @@
+"""Which steps of a job are joined by streams, and in what order they run.
+
+A segment is a chain of steps: each takes the stream of the one before it, nothing happens until the last of them, the
+sink, is pulled from, and they succeed or are tried again together.
+
+- Segments run in the order of the definition, each at the place of its sink, and no step with effects is ever moved
+  past another. So a step is joined to the producer right before it, and to none further up.
+- Only `plan.build` moves, because it has no effects: it stands right before the step that submits its plan.
+- A stream that is not joined (its producer is further up, or several steps take it) is spilled: its producer ends a
+  segment of its own and the items are written out, completely, for the later segments that take them. Plans are never
+  spilled.
+- The values of a step exist once its stream is drained, so no step of its segment may name them: such a step begins
+  a new segment, and the stream between the two is spilled.
+- A stream that nobody takes is drained where it stands. Skipped steps are in no segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lorchestra.compiler.outputs import SHAPES
+from lorchestra.json_value import freeze
+from lorchestra.schemas import JobInstance, JobStepInstance, Op
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInput:
+    """Whose stream a step takes; and whether it is pulled from directly, or read from where it was spilled."""
+
+    producer: str
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """`steps` are in the order of the stream, which is that of the definition; `inputs` is by step, then by param."""
+
+    steps: tuple[str, ...]
+    spilled: frozenset[str]
+    inputs: Mapping[str, Mapping[str, StreamInput]]
+
+    @property
+    def sink(self) -> str:
+        return self.steps[-1]
+
+    def inputs_of(self, step_id: str) -> Mapping[str, StreamInput]:
+        return self.inputs[step_id]
+
+    def downstream_of(self, step_id: str) -> tuple[str, ...]:
+        """The steps of the segment that pull from a step, directly or not."""
+        return self.steps[self.steps.index(step_id) + 1 :]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    step_id: str
+    op: Op
+    stream: tuple[str, str] | None
+    """The param that takes a stream, and its producer."""
+    names_values_of: frozenset[str]
+
+
+def plan_segments(instance: JobInstance) -> tuple[Segment, ...]:
+    """Every step that is not skipped, in exactly one segment; whatever one refers to is in it or in an earlier one."""
+    steps = _in_order([_analyse(step) for step in instance.steps if not step.compiled_skip])
+    consumers: dict[str, int] = {}
+    for step in steps:
+        if step.stream is not None:
+            consumers[step.stream[1]] = consumers.get(step.stream[1], 0) + 1
+    chains: list[list[_Step]] = []
+    for step in steps:
+        if chains and _may_join(chains[-1], step, consumers):
+            chains[-1].append(step)
+        else:
+            chains.append([step])
+    return tuple([_segment(chain, consumers) for chain in chains])
+
+
+def value_outputs_needed(instance: JobInstance) -> frozenset[str]:
+    """The steps whose values later steps name."""
+    steps = [_analyse(step) for step in instance.steps if not step.compiled_skip]
+    return frozenset().union(*(step.names_values_of for step in steps))
+
+
+def _analyse(step: JobStepInstance) -> _Step:
+    stream = None
+    named = set()
+    takes = SHAPES[step.op].takes
+    for path, ref in step.run_refs:
+        # The compiler lets a reference stand here only when it is to a stream, and to a stream only here.
+        if takes is not None and path == (takes.name,):
+            stream = (takes.name, ref.step)
+        else:
+            named.add(ref.step)
+    return _Step(step_id=step.step_id, op=step.op, stream=stream, names_values_of=frozenset(named))
+
+
+def _in_order(steps: Sequence[_Step]) -> list[_Step]:
+    """As defined, but each plan.build right before the step that submits its plan."""
+    submitted = {step.stream[1] for step in steps if step.op is Op.STORACLE_SUBMIT and step.stream}
+    by_id = {step.step_id: step for step in steps}
+    ordered = []
+    for step in steps:
+        if step.op is Op.STORACLE_SUBMIT and step.stream:
+            ordered.append(by_id[step.stream[1]])
+        if step.step_id not in submitted:
+            ordered.append(step)
+    return ordered
+
+
+def _may_join(chain: Sequence[_Step], step: _Step, consumers: Mapping[str, int]) -> bool:
+    producer = chain[-1].step_id
+    return (
+        step.stream is not None
+        and step.stream[1] == producer
+        and consumers[producer] == 1
+        and step.names_values_of.isdisjoint(member.step_id for member in chain)
+    )
+
+
+def _segment(chain: Sequence[_Step], consumers: Mapping[str, int]) -> Segment:
+    members = tuple(step.step_id for step in chain)
+    inputs = {
+        step.step_id: {step.stream[0]: StreamInput(step.stream[1], joined=step.stream[1] in members)}
+        if step.stream is not None
+        else {}
+        for step in chain
+    }
+    # Whatever takes the stream of a sink is in a later segment.
+    return Segment(steps=members, spilled=frozenset(members[-1:]) & consumers.keys(), inputs=freeze(inputs))

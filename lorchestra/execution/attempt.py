@@ -1,0 +1,244 @@
+"""One attempt of a run: its segments in order, each recorded before it is done and after."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import count
+from typing import Any, TypeAlias
+
+from lorchestra import retry
+from lorchestra.callable.context import CancelToken
+from lorchestra.compiler.segments import Segment, plan_segments
+from lorchestra.errors import RunCancelled, StepFailed, StepTimeout, TotalTimeout
+from lorchestra.execution.outcomes import Outcomes, Tries
+from lorchestra.execution.preparation import Outputs, Preparation, Prepared, UpstreamFailed
+from lorchestra.execution.segment_runner import Spills, run_segment
+from lorchestra.handlers.base import ChildRun, StepAnswer
+from lorchestra.json_value import JSONObject
+from lorchestra.ops import OPS, Flow, RunClaim, Services, StepContext
+from lorchestra.reporting import error_record
+from lorchestra.reporting.observer import Observer
+from lorchestra.run_identity import RunIdentity
+from lorchestra.run_store.protocol import RunStore
+from lorchestra.schemas import Envelope, ErrorRecord, JobInstance, Op, RunStatus, StepManifest, StepOutcome
+from lorchestra.supervision.supervisor import Limits, Scope, StepRaised, Supervisor
+
+RunChildOf: TypeAlias = Callable[[str, CancelToken, JobInstance, Envelope], ChildRun]
+"""Runs the child of a step: the step's id, its token, which hears of the child's progress, the job and its envelope."""
+
+
+class Execution:
+    def __init__(
+        self,
+        instance: JobInstance,
+        identity: RunIdentity,
+        *,
+        store: RunStore,
+        services: Services,
+        supervisor: Supervisor,
+        observer: Observer,
+        random: Callable[[], float],
+        run_child: RunChildOf,
+        earlier: Mapping[str, StepOutcome],
+    ) -> None:
+        self._steps = {step.step_id: step for step in instance.steps}
+        self._identity = identity
+        self._store = store
+        self._services = services
+        self._supervisor = supervisor
+        self._observer = observer
+        self._random = random
+        self._run_child = run_child
+        self._claim = RunClaim(
+            job_id=identity.job_id,
+            run_id=identity.run_id,
+            namespace=identity.namespace,
+            attempt_n=identity.attempt_n,
+            clock=services.clock,
+            confirm=partial(store.advance, identity.run_id, identity.attempt_n),
+        )
+        self.outcomes = Outcomes(identity, services.clock, earlier)
+        self._spills = Spills(store.private, identity, attempt_of=self.outcomes.attempt_of)
+        self._outputs = Outputs(
+            instance,
+            identity,
+            store.private,
+            attempt_of=self.outcomes.attempt_of,
+            keeps_all=len(identity.lineage) > 1,
+        )
+        self._preparation = Preparation(
+            instance,
+            identity,
+            outcomes=self.outcomes,
+            outputs=self._outputs,
+            digester=services.digester,
+            clock=services.clock,
+        )
+        for step in instance.steps:
+            if step.compiled_skip:
+                self.outcomes.skip(step.step_id)
+        self._todo = deque(
+            segment
+            for segment in plan_segments(instance)
+            if not all(self.outcomes.is_completed(step_id) for step_id in segment.steps)
+        )
+        self.may_have_children = any(step.op is Op.JOB_RUN for step in instance.steps)
+        self._next: Prepared | None = None
+        self.failure: StepFailed | None = None
+        self.failure_record: ErrorRecord | None = None
+
+    def begin(self) -> tuple[StepManifest, ...]:
+        """The first manifests, for whoever records them in one transaction with the start of the run."""
+        self._next = self._prepare()
+        return self._next.manifests if self._next else ()
+
+    def proceed(self) -> None:
+        """Carry out what is left, to the end or to a failure.
+
+        Raises RunCancelled, and StoreError when the run cannot be recorded any more.
+        """
+        try:
+            if self._next is None:
+                self._advance()
+            while self._next is not None:
+                self._settle(self._next)
+                self._next = None
+                if self.failure is None:
+                    self._advance()
+        finally:
+            if self._supervisor.has_left_work:
+                self._fence()
+
+    def status(self) -> RunStatus:
+        return RunStatus.FAILED if self.failure else self.outcomes.status()
+
+    def outputs(self) -> dict[str, JSONObject]:
+        """The values of the steps: those of a child run, for its parent."""
+        return self._outputs.of_all(self.outcomes.completed)
+
+    def _prepare(self) -> Prepared | None:
+        return self._preparation.prepare(self._todo.popleft()) if self._todo else None
+
+    def _advance(self) -> None:
+        """Make the next segment ready, if there is one, and record it."""
+        self._next = self._prepare()
+        if self._next is not None:
+            self._store.advance(
+                self._identity.run_id,
+                self._identity.attempt_n,
+                outcomes=self.outcomes.unrecorded(),
+                manifests=self._next.manifests,
+            )
+            self.outcomes.mark_recorded()
+
+    def _fence(self) -> None:
+        """Claim the run once more, so that work which was left behind holds a claim that is worth nothing."""
+        claim, client = self._claim.anew(), self._services.client
+        if claim.supersedes and client is not None:
+            self._supervisor.run_last(partial(claim.meta, client, next(iter(self._steps))))
+
+    def _settle(self, prepared: Prepared) -> None:
+        """Try the segment until it succeeds or its policy gives up."""
+        tries = Tries(started_at=self._services.clock.now())
+        for step_id in prepared.segment.steps:
+            self._observer.emit("step.started", step_id=step_id, op=self._steps[step_id].op.value)
+        if prepared.failure is not None:
+            self._fail(prepared.segment, *prepared.failure, tries)
+            return
+        try:
+            self._try_on(prepared, tries)
+        except RunCancelled:
+            for step_id in prepared.segment.steps:
+                self.outcomes.leave_open(step_id, tries)
+            raise
+
+    def _try_on(self, prepared: Prepared, tries: Tries) -> None:
+        limits = self._limits(prepared.segment)
+        for tries.count in count(1):
+            try:
+                answers = self._try(prepared, limits)
+            except StepRaised as raised:
+                # What a step raises because it is told to stop is no failure of it.
+                self._supervisor.check_cancelled()
+                step_id, error = raised.step_id, raised.error
+            except (StepTimeout, TotalTimeout) as timeout:
+                # Whoever was left behind in that try keeps the old claim, and cannot write any more.
+                self._claim = self._claim.anew()
+                step_id, error = timeout.step, timeout
+            else:
+                self._complete(answers, tries)
+                return
+            failures = tries.add_error(step_id, self._describe(error))
+            decision = retry.decide(self._steps[step_id].retry, error, failures=failures, random=self._random)
+            if isinstance(decision, retry.GiveUp) or self._is_over_by_then(decision.delay_s, limits):
+                self._fail(prepared.segment, step_id, error, tries)
+                return
+            self._observer.emit("step.retrying", error=error, step_id=step_id, delay_s=round(decision.delay_s, 3))
+            self._supervisor.sleep(decision.delay_s)
+
+    def _try(self, prepared: Prepared, limits: Mapping[str, Limits]) -> dict[str, StepAnswer]:
+        scope = Scope(prepared.segment.steps[0], self._services.clock.monotonic)
+        claim = self._claim
+
+        def start(step_id: str, streams: Mapping[str, Iterator[Any]]) -> Flow | StepAnswer:
+            step = self._steps[step_id]
+            return OPS[step.op](
+                StepContext(
+                    identity=self._identity,
+                    step=step,
+                    params={**prepared.params[step_id], **streams},
+                    scope=scope,
+                    claim=claim,
+                    services=self._services,
+                    run_child=partial(self._run_child, step_id, scope),
+                )
+            )
+
+        work = partial(run_segment, prepared.segment, start, scope=scope, spills=self._spills)
+        return self._supervisor.run(work, scope, limits)
+
+    def _limits(self, segment: Segment) -> dict[str, Limits]:
+        now = self._services.clock.monotonic()
+        limits = {}
+        for step_id in segment.steps:
+            step = self._steps[step_id]
+            deadline = None if step.total_timeout_s is None else now + step.total_timeout_s
+            limits[step_id] = Limits(idle_s=step.timeout_s, total_s=step.total_timeout_s, deadline=deadline)
+        return limits
+
+    def _is_over_by_then(self, delay_s: float, limits: Mapping[str, Limits]) -> bool:
+        """Whether the total time of a step will be over after a pause, so that waiting would be in vain."""
+        then = self._services.clock.monotonic() + delay_s
+        return any(limit.deadline is not None and then >= limit.deadline for limit in limits.values())
+
+    def _complete(self, answers: Mapping[str, StepAnswer], tries: Tries) -> None:
+        for step_id, answer in answers.items():
+            output_ref = self._outputs.keep(step_id, answer.output)
+            self.outcomes.complete(step_id, answer, tries, output_ref=output_ref)
+            counts: Mapping[str, Any] = answer.counts
+            self._observer.emit("step.completed", step_id=step_id, tries=tries.count, **counts)
+
+    def _fail(self, segment: Segment, step_id: str, error: BaseException, tries: Tries) -> None:
+        record = self._describe(error)
+        self._record_failure(step_id, error, record, tries)
+        downstream = segment.downstream_of(step_id) if self._steps[step_id].continue_on_error else ()
+        for other in segment.steps:
+            if other in downstream:
+                # The run goes on, so the steps that pull from this one have to be settled too.
+                failed = UpstreamFailed(step=other, failed=step_id)
+                self._record_failure(other, failed, self._describe(failed), tries)
+            elif other != step_id:
+                self.outcomes.leave_open(other, tries)
+
+    def _record_failure(self, step_id: str, error: BaseException, record: ErrorRecord, tries: Tries) -> None:
+        self.outcomes.fail(step_id, record, tries)
+        self._observer.emit("step.failed", error=error, step_id=step_id, tries=tries.count)
+        if self.failure is None and not self._steps[step_id].continue_on_error:
+            self.failure = StepFailed(step=step_id, tries=max(1, tries.count), cause=error_record.summary(record))
+            self.failure.__cause__ = error
+            self.failure_record = self._describe(self.failure)
+
+    def _describe(self, error: BaseException) -> ErrorRecord:
+        return error_record.describe(error, self._services.digester, root=self._identity.root)

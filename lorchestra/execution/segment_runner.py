@@ -1,0 +1,93 @@
+"""Carries out one try of a segment: joins its steps by streams and pulls from the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any, TypeAlias
+
+from lorchestra import items as item_stream
+from lorchestra.compiler.segments import Segment
+from lorchestra.handlers.base import StepAnswer
+from lorchestra.items import Item
+from lorchestra.ops import Flow
+from lorchestra.run_identity import RunIdentity, value_name
+from lorchestra.run_store.protocol import PrivateValues
+from lorchestra.supervision.supervisor import Scope, StepRaised, StepStopped, pull
+
+StartStep: TypeAlias = Callable[[str, Mapping[str, Iterator[Any]]], Flow | StepAnswer]
+"""Begins a step, given the streams it takes by the name of the param: done at once, or a flow to be pulled from."""
+
+
+class Spills:
+    """Items of a run that are written out because more than one step reads them."""
+
+    def __init__(self, private: PrivateValues, identity: RunIdentity, *, attempt_of: Callable[[str], int]) -> None:
+        self._private = private
+        self._identity = identity
+        self._attempt_of = attempt_of
+
+    def write(self, step_id: str, items: Iterator[Item]) -> None:
+        name = self._identity.value_name(f"{step_id}.items")
+        self._private.spill(self._identity.run_id, name, map(item_stream.encode, items))
+
+    def read(self, step_id: str) -> Iterator[Item]:
+        name = value_name(f"{step_id}.items", self._attempt_of(step_id))
+        return map(item_stream.decode, self._private.read_spill(self._identity.run_id, name))
+
+
+def run_segment(segment: Segment, start: StartStep, *, scope: Scope, spills: Spills) -> dict[str, StepAnswer]:
+    """What each step of the segment answered. Raises StepRaised, which names the step whose code raised."""
+    with ExitStack() as opened:
+        try:
+            answers = _pull_from_sink(segment, start, scope, spills, opened)
+        except (StepRaised, StepStopped):
+            raise
+        except BaseException as error:
+            # Before the streams are closed, so that what goes wrong there does not count as the reason.
+            raise scope.fail(scope.mark[0], error) from error
+    scope.check()
+    return answers
+
+
+def _pull_from_sink(
+    segment: Segment, start: StartStep, scope: Scope, spills: Spills, opened: ExitStack
+) -> dict[str, StepAnswer]:
+    streams: dict[str, Iterator[Any]] = {}
+    flows: dict[str, Flow] = {}
+    answers: dict[str, StepAnswer] = {}
+    for step_id in segment.steps:
+        inputs = {
+            name: pull(scope, streams.pop(source.producer), producer=source.producer, consumer=step_id)
+            if source.joined
+            else spills.read(source.producer)
+            for name, source in segment.inputs_of(step_id).items()
+        }
+        scope.enter(step_id)
+        begun = start(step_id, inputs)
+        if isinstance(begun, StepAnswer):
+            answers[step_id] = begun
+            continue
+        stream = begun.stream()
+        # Closed by the thread that runs it, in order, and not whenever it happens to be collected.
+        opened.callback(_close, scope, step_id, stream)
+        flows[step_id], streams[step_id] = begun, stream
+    for step_id, left in streams.items():
+        # What no step pulls ends here: written out for the steps that will read it, or only counted.
+        drained = pull(scope, left, producer=step_id, consumer=step_id)
+        if step_id in segment.spilled:
+            spills.write(step_id, drained)
+        else:
+            for _ in drained:
+                pass
+    for step_id, flow in flows.items():
+        scope.enter(step_id)
+        answers[step_id] = flow.finish()
+    return {step_id: answers[step_id] for step_id in segment.steps}
+
+
+def _close(scope: Scope, step_id: str, stream: Generator[Any, None, None]) -> None:
+    try:
+        stream.close()
+    except Exception as error:
+        raise scope.fail(step_id, error) from error

@@ -1,0 +1,1 @@
+"""The small language inside definitions: references, and the conditions of `if`. Pure."""

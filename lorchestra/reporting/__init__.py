@@ -1,0 +1,1 @@
+"""What is told of a run, to people and machines: log lines and error records, which hold no values."""

@@ -1,0 +1,180 @@
+"""The settings of a project as values: the file as it is written, and what holds once it has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from lorchestra.schemas import RetryPolicy
+from lorchestra.schemas.value import Value
+from lorchestra.settings.durations import Duration
+from lorchestra.settings.secret_ref import SecretRef
+
+if TYPE_CHECKING:
+    from lorchestra.handlers.llm_config import LlmConfig
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+
+
+class RunStoreKind(StrEnum):
+    SQLITE = "sqlite"
+    MEMORY = "memory"
+
+
+class StoracleKind(StrEnum):
+    JOURNAL = "journal"
+    MEMORY = "memory"
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class RunStoreSettings(Value):
+    """Where runs are recorded. A run whose heartbeat is older than `stale_after_s` reads `interrupted`."""
+
+    kind: RunStoreKind = RunStoreKind.SQLITE
+    path: Path = Field(default=Path(".lorchestra"), description="The folder of the store.")
+    heartbeat_s: Seconds = 5.0
+    stale_after_s: Seconds = 30.0
+    keep: Duration | None = Field(default=None, description="How long `runs prune` keeps runs, such as '90d'.")
+
+
+class StoracleSettings(Value):
+    """The data plane: `journal` keeps its data in a file, `memory` forgets it with the process."""
+
+    kind: StoracleKind = StoracleKind.JOURNAL
+    path: Path = Field(default=Path(".lorchestra/data.jsonl"), description="The file of a journal.")
+
+
+class LogSettings(Value):
+    format: LogFormat = LogFormat.CONSOLE
+    level: LogLevel = LogLevel.INFO
+
+
+class LlmSection(Value):
+    """An OpenAI-compatible service; a profile may hold a part of it."""
+
+    base_url: str | None = Field(default=None, repr=False, description="Such as 'https://host/v1'.")
+    api_key: SecretRef | None = Field(default=None, description="Where the key is kept; never the key itself.")
+    model: str | None = Field(default=None, min_length=1, description="For steps that name none.")
+    timeout_s: Seconds = 120.0
+    max_tokens: int = Field(default=4096, ge=1, le=10_000_000, description="The cap of every answer.")
+    retries: RetryPolicy = RetryPolicy(max_retries=3, initial_delay_seconds=0.5, max_delay_seconds=20.0)
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        # A password in the URL would be a secret that is not a reference.
+        if url is not None and ("@" in url or not url.startswith(("http://", "https://"))):
+            raise ValueError(
+                "found no plain URL; expected 'http://' or 'https://' and a host, without user or password"
+            )
+        return url
+
+
+class LlmSettings(LlmSection):
+    base_url: str = Field(repr=False)
+
+    def client_config(self, environ: Mapping[str, str]) -> LlmConfig:
+        """What the client needs; the key is fetched from the environment or its file when it is used."""
+        # Loaded here: most commands read the settings, few talk to the service.
+        from lorchestra.handlers.llm_config import ApiKey, LlmConfig
+
+        key = self.api_key
+        return LlmConfig(
+            base_url=self.base_url,
+            api_key=ApiKey(reference=str(key), reveal=partial(key.reveal, environ)) if key else None,
+            model=self.model,
+            max_tokens=self.max_tokens,
+            retry=self.retries,
+            timeout_read_s=self.timeout_s,
+        )
+
+
+class Sections(Value):
+    """What a profile may say, and the file itself."""
+
+    definitions_dir: Path = Path("jobs/definitions")
+    pipelines_dir: Path = Path("pipelines")
+    callables_dir: Path = Path("callables")
+    content_dir: Path = Field(default=Path(), description="The folder of schemas/, transforms/, measures/, sql/.")
+    run_store: RunStoreSettings = RunStoreSettings()
+    storacle: StoracleSettings = StoracleSettings()
+    llm: LlmSection | None = None
+    log: LogSettings = LogSettings()
+
+
+class SettingsFile(Sections):
+    """`lorchestra.yaml` as it is written."""
+
+    profile: Name | None = Field(default=None, description="The profile to use when none is asked for.")
+    profiles: dict[Name, Sections] = Field(default_factory=dict, description="Changes to the settings above, by name.")
+
+
+class EffectiveSections(Sections):
+    """The sections with profile and environment applied."""
+
+    llm: LlmSettings | None = None
+
+    @model_validator(mode="after")
+    def _survives_late_heartbeat(self) -> Self:
+        store = self.run_store
+        if store.stale_after_s < 2 * store.heartbeat_s:
+            raise ValueError(
+                "found run_store.stale_after_s below twice run_store.heartbeat_s; "
+                "expected room for a heartbeat that comes late"
+            )
+        return self
+
+
+class Settings(EffectiveSections):
+    """The settings in force. Paths of the sections are absolute, taken from `root`, the folder of the project."""
+
+    root: Path
+    profile: str | None = None
+
+    @model_validator(mode="after")
+    def _resolve_paths(self) -> Self:
+        # The one moment at which the value, not seen by anyone yet, is completed past its own freezing.
+        root = self.root.absolute()
+        complete: dict[str, Any] = {
+            "root": root,
+            "run_store": self.run_store.model_copy(update={"path": root / self.run_store.path}),
+            "storacle": self.storacle.model_copy(update={"path": root / self.storacle.path}),
+        }
+        if self.llm and self.llm.api_key:
+            complete["llm"] = self.llm.model_copy(update={"api_key": self.llm.api_key.below(root)})
+        for name, value in complete.items():
+            object.__setattr__(self, name, value)
+        return self
+
+    @property
+    def definitions_path(self) -> Path:
+        return self.root / self.definitions_dir
+
+    @property
+    def pipelines_path(self) -> Path:
+        return self.root / self.pipelines_dir
+
+    @property
+    def callables_path(self) -> Path:
+        return self.root / self.callables_dir
+
+    @property
+    def content_path(self) -> Path:
+        return self.root / self.content_dir
