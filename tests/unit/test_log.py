@@ -310,7 +310,8 @@ def test_an_unknown_format_or_level_is_refused(options: dict[str, str]) -> None:
 
 def test_writing_no_line_loads_neither_structlog_nor_rich_nor_pydantic() -> None:
     program = (
-        "import sys; from lorchestra.reporting import log, process_hooks; log.configure(level='warning'); process_hooks.install()"
+        "import sys; from lorchestra.reporting import log, process_hooks"
+        "; log.configure(level='warning'); process_hooks.install()"
         "; log.get_logger('lorchestra.x').info('below');"
         "print([name for name in ('structlog', 'rich', 'pydantic', 'asyncio') if name in sys.modules])"
     )
