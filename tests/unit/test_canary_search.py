@@ -93,6 +93,12 @@ def test_nothing_is_found_where_nothing_is() -> None:
     assert found(content) == set()
 
 
+def test_no_needle_is_shorter_than_what_the_search_looks_up() -> None:
+    wanted: list[Canary | Document] = [*WANTED, Document("whole", canary.nested("planted"))]
+
+    assert min(len(needle) for one in wanted for needle in one.needles.values()) == 12
+
+
 def test_canaries_of_two_channels_have_nothing_in_common() -> None:
     tokens = [one.token for one in WANTED]
 

@@ -17,6 +17,7 @@ NUMBERS = ("number", "fraction")
 _ALGORITHMS: tuple[Callable[[bytes], Any], ...] = (hashlib.md5, hashlib.sha1, hashlib.sha256, hashlib.sha512)
 _BLAKE_BYTES = (16, 32, 64)
 _SHOWN_OF_A_DIGEST = 12
+_WINDOW = 12
 """Digests are shown cut short."""
 
 
@@ -121,14 +122,23 @@ def search(places: Mapping[str, bytes], wanted: tuple[Canary | Document, ...]) -
     for where, content in places.items():
         raw = where.encode() + b"\n" + content
         folded = raw.lower()
+        beginnings, folded_beginnings = _windows(raw), _windows(folded)
         for one in wanted:
             what = one.name if isinstance(one, Document) else f"{one.channel}/{one.shape}"
             for encoding, needle in one.needles.items():
-                at = (raw if encoding.startswith("base64") else folded).find(needle)
+                is_exact = encoding.startswith("base64")
+                if needle[:_WINDOW] not in (beginnings if is_exact else folded_beginnings):
+                    continue
+                at = (raw if is_exact else folded).find(needle)
                 if at >= 0:
                     around = raw[max(0, at - 60) : at + len(needle) + 20].decode(errors="replace")
                     found.append(Finding(where, what, encoding, around))
     return sorted(found)
+
+
+def _windows(content: bytes) -> set[bytes]:
+    """Every piece as long as the shortest needle: to look a needle up here is quicker than to read all of it again."""
+    return {content[at : at + _WINDOW] for at in range(len(content) - _WINDOW + 1)}
 
 
 def _written(token: str) -> Iterator[tuple[str, bytes]]:
