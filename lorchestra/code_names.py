@@ -98,18 +98,6 @@ def is_written(text: str, frame: FrameType | None) -> bool:
     return False
 
 
-def is_written(text: str, frame: FrameType | None) -> bool:
-    """Whether the code that is running, from this frame outward to our own, holds the text: then an author wrote it."""
-    while frame is not None and not is_our_code(frame.f_code):
-        # Code that was made while it ran may have been made of data.
-        if file_name(frame.f_code.co_filename) != _UNNAMED and (
-            _holds(frame.f_code.co_consts, text) or text in frame.f_code.co_names or _is_constant(frame, text)
-        ):
-            return True
-        frame = frame.f_back
-    return False
-
-
 def module_name(name: str) -> str:
     """The longest part of a dotted name that is a loaded module."""
     while name:

@@ -26,10 +26,15 @@ from lorchestra.schemas import JobInstance, JobStepInstance, Op
 
 @dataclass(frozen=True, slots=True)
 class StreamInput:
-    """Whose stream a step takes; and whether it is pulled from directly, or read from where it was spilled."""
+    """Whose stream a step takes; and whether it is pulled from directly, or read from where it was spilled.
+
+    Of several steps that read a spill, only the last is given what says that records are done with: their cursors and
+    markers, and what was rejected. Before that, not all of what they speak of has landed.
+    """
 
     producer: str
     joined: bool
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,8 @@ def plan_segments(instance: JobInstance) -> tuple[Segment, ...]:
             chains[-1].append(step)
         else:
             chains.append([step])
-    return tuple([_segment(chain, consumers) for chain in chains])
+    last = {step.stream[1]: step.step_id for step in steps if step.stream is not None}
+    return tuple([_segment(chain, consumers, last) for chain in chains])
 
 
 def value_outputs_needed(instance: JobInstance) -> frozenset[str]:
@@ -119,10 +125,14 @@ def _may_join(chain: Sequence[_Step], step: _Step, consumers: Mapping[str, int])
     )
 
 
-def _segment(chain: Sequence[_Step], consumers: Mapping[str, int]) -> Segment:
+def _segment(chain: Sequence[_Step], consumers: Mapping[str, int], last: Mapping[str, str]) -> Segment:
     members = tuple(step.step_id for step in chain)
     inputs = {
-        step.step_id: {step.stream[0]: StreamInput(step.stream[1], joined=step.stream[1] in members)}
+        step.step_id: {
+            step.stream[0]: StreamInput(
+                step.stream[1], joined=step.stream[1] in members, is_last=last[step.stream[1]] == step.step_id
+            )
+        }
         if step.stream is not None
         else {}
         for step in chain

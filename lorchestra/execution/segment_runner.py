@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from lorchestra import items as item_stream
 from lorchestra.compiler.segments import Segment
 from lorchestra.handlers.base import StepAnswer
-from lorchestra.items import Item
+from lorchestra.items import Item, Record
 from lorchestra.ops import Flow
 from lorchestra.run_identity import RunIdentity, value_name
 from lorchestra.run_store.protocol import PrivateValues
@@ -31,9 +31,10 @@ class Spills:
         name = self._identity.value_name(f"{step_id}.items")
         self._private.spill(self._identity.run_id, name, map(item_stream.encode, items))
 
-    def read(self, step_id: str) -> Iterator[Item]:
+    def read(self, step_id: str, *, records_only: bool) -> Iterator[Item]:
         name = value_name(f"{step_id}.items", self._attempt_of(step_id))
-        return map(item_stream.decode, self._private.read_spill(self._identity.run_id, name))
+        items = map(item_stream.decode, self._private.read_spill(self._identity.run_id, name))
+        return (item for item in items if type(item) is Record) if records_only else items
 
 
 def run_segment(segment: Segment, start: StartStep, *, scope: Scope, spills: Spills) -> dict[str, StepAnswer]:
@@ -60,7 +61,7 @@ def _pull_from_sink(
         inputs = {
             name: pull(scope, streams.pop(source.producer), producer=source.producer, consumer=step_id)
             if source.joined
-            else spills.read(source.producer)
+            else spills.read(source.producer, records_only=not source.is_last)
             for name, source in segment.inputs_of(step_id).items()
         }
         scope.enter(step_id)

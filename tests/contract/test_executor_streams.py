@@ -11,7 +11,7 @@ import pytest
 
 from lorchestra.callable.context import CallableContext
 from lorchestra.errors import PermanentError, TransientError
-from lorchestra.items import Rejected
+from lorchestra.items import Checkpoint, Rejected
 from lorchestra.schemas import RunStatus
 from lorchestra.storacle.codec import Message
 from tests.jobs import Lab, build, call, chain, job, keys, outcomes, retry, run_id_of, statuses, submit, visits, write
@@ -241,13 +241,13 @@ def test_two_consumers_get_all_items_which_are_written_out_before_the_first_star
     assert len(list(lab.store.private.read_spill(run_id_of(result), "fetch.items"))) == 7
 
 
-def test_rejected_items_reach_both_consumers(lab: Lab) -> None:
+def test_rejected_items_reach_the_last_of_two_consumers_alone(lab: Lab) -> None:
     lab.register(fetch=lambda params: {"items": [*visits(2), REJECTED]})
 
     result = lab.run(job(*two_consumers()))
 
     assert result.status == RunStatus.PARTIAL
-    assert {row["step_id"] for row in lab.service.rows("prod", "events", "quarantine")} == {"first", "second"}
+    assert {row["step_id"] for row in lab.service.rows("prod", "events", "quarantine")} == {"second"}
 
 
 def test_a_producer_of_two_consumers_that_fails_leaves_no_items_and_no_rows(lab: Lab) -> None:
@@ -349,3 +349,39 @@ def test_on_error_fail_makes_a_rejected_record_the_failure_of_its_step(lab: Lab)
     assert failed.error is not None
     assert "record 'visit:900' was rejected at '/minutes' by rule 'minimum'" in (failed.error.message or "")
     assert lab.service.rows("prod", "events", "quarantine") == []
+
+
+def test_of_two_consumers_the_last_stores_the_cursor_and_what_was_rejected(lab: Lab) -> None:
+    first, second, third, fourth = visits(4)
+    items = [
+        first,
+        Checkpoint(key="c", cursor=1),
+        second,
+        REJECTED,
+        third,
+        Checkpoint(key="c", cursor=3, expected=1),
+        fourth,
+    ]
+    stored_after_first: list[Any] = []
+
+    def look(params: Mapping[str, Any]) -> dict[str, Any]:
+        stored_after_first.append(lab.service.rows("prod", "storacle", "_state"))
+        return {"items": []}
+
+    lab.register(fetch=lambda params: {"items": items}, look=look)
+    result = lab.run(
+        job(
+            call("fetch"),
+            build("one", "fetch", params={"table": "ones"}),
+            submit("write_one", "one"),
+            call("look"),
+            build("two", "fetch", params={"table": "twos"}),
+            submit("write_two", "two"),
+        )
+    )
+
+    assert result.status == RunStatus.PARTIAL
+    assert [len(lab.service.rows("prod", "clinic", table)) for table in ("ones", "twos")] == [4, 4]
+    assert stored_after_first == [[]]
+    assert [row["value"] for row in lab.service.rows("prod", "storacle", "_state")] == [3]
+    assert len(lab.service.rows("prod", "events", "quarantine")) == 1

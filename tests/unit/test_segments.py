@@ -133,7 +133,8 @@ def test_a_segment_knows_where_each_stream_comes_from() -> None:
     )
     assert (first.sink, set(first.spilled)) == ("a", {"a"})
     assert first.inputs_of("a") == {}
-    assert second.inputs_of("p") == {"items": StreamInput("a", joined=False)}
+    assert second.inputs_of("p") == {"items": StreamInput("a", joined=False, is_last=False)}
+    assert third.inputs_of("q") == {"items": StreamInput("a", joined=False)}
     assert second.inputs_of("s") == {"plan": StreamInput("p", joined=True)}
     assert (third.sink, third.spilled) == ("t", frozenset())
 
