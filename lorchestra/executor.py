@@ -5,7 +5,7 @@ from __future__ import annotations
 import random as system_random
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,10 @@ from lorchestra.clock import Clock, SystemClock, child_run_id, new_run_id
 from lorchestra.errors import DefinitionError, Problem, RunCancelled, RunNotFound, StaleAttempt, StoreError
 from lorchestra.execution import turn
 from lorchestra.execution.attempt import Execution
+from lorchestra.execution.request import Request
 from lorchestra.handlers.base import ChildRun, Handler
 from lorchestra.handlers.registry import HandlerRegistry
-from lorchestra.json_value import JSONObject, JSONValue
+from lorchestra.json_value import JSONObject
 from lorchestra.ops import Services
 from lorchestra.reporting import error_record, log
 from lorchestra.reporting.observer import Observer, SilentObserver
@@ -35,7 +36,6 @@ from lorchestra.schemas import (
     Backend,
     Concurrency,
     Envelope,
-    EnvelopeRecord,
     ErrorRecord,
     JobInstance,
     Op,
@@ -50,30 +50,6 @@ from lorchestra.supervision.supervisor import Supervisor
 T = TypeVar("T")
 
 FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.PARTIAL})
-
-
-class ChangedSince(DefinitionError):
-    def __init__(self, *, run_id: str, changed: str) -> None:
-        super().__init__(
-            Problem(
-                found=f"{changed} has changed since run {run_id} was started",
-                expected="a run is resumed with what it was started with",
-                hint="start a new run, or resume with --accept-changes",
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """How an attempt was asked for, by a caller or by the step of a parent run."""
-
-    envelope: Envelope
-    cancellation: Cancellation
-    accept_changes: bool = False
-    parent: RunIdentity | None = None
-    parent_step_id: str | None = None
-    token: CancelToken | None = None
-    """That of the parent's step: it hears of progress, and says when nobody waits any more."""
 
 
 class Executor:
@@ -141,7 +117,7 @@ class Executor:
         cancellation: Cancellation | None = None,
     ) -> ExecutionResult:
         """Run a compiled job. A run that fails is a result, not an exception; what keeps it from starting is one."""
-        request = _Request(envelope=_as_envelope(instance, envelope), cancellation=cancellation or Cancellation())
+        request = Request(envelope=_as_envelope(instance, envelope), cancellation=cancellation or Cancellation())
         return self._start(instance, request).result
 
     def resume(
@@ -154,19 +130,19 @@ class Executor:
         cancellation: Cancellation | None = None,
     ) -> ExecutionResult:
         """Continue a run that failed, was cancelled or interrupted, from its first segment without an outcome."""
-        request = _Request(
+        request = Request(
             envelope=_as_envelope(instance, envelope),
             cancellation=cancellation or Cancellation(),
             accept_changes=accept_changes,
         )
         return self._continue(self.store.get(run_id), instance, request).result
 
-    def _start(self, instance: JobInstance, request: _Request) -> ChildRun:
-        self.check(instance, _lineage(request))
+    def _start(self, instance: JobInstance, request: Request) -> ChildRun:
+        self.check(instance, request.lineage)
         now = self._clock.now()
-        run_id = _child_id(request) or new_run_id(now)
+        run_id = request.child_run_id or new_run_id(now)
         identity = self._identity(run_id, 1, instance, request, now)
-        record = self._record(identity, instance, request)
+        record = request.record(identity, instance, self._services.digester)
         definition = instance.definition
         if definition is None:
             raise DefinitionError(
@@ -177,7 +153,7 @@ class Executor:
             )
         with self._supervisor(request) as supervisor:
             execution = self._execution(instance, identity, request, supervisor, earlier={})
-            manifests, values = execution.begin(), _private_values(request.envelope)
+            manifests, values = execution.begin(), request.private_values
 
             def open_run() -> bool:
                 exclusive = instance.concurrency is not Concurrency.ALLOW
@@ -192,11 +168,9 @@ class Executor:
                 return _not_begun("skipped")
             return self._carry_out(execution, record, identity, request)
 
-    def _continue(self, record: RunRecord, instance: JobInstance, request: _Request) -> ChildRun:
-        self.check(instance, _lineage(request))
-        _require_same(record, instance, request.envelope)
-        if not request.accept_changes:
-            self._require_unchanged(record, instance, request.envelope)
+    def _continue(self, record: RunRecord, instance: JobInstance, request: Request) -> ChildRun:
+        self.check(instance, request.lineage)
+        request.require_match(record, instance, code=self._code_of(instance), digester=self._services.digester)
         now = self._clock.now()
         # All that can go wrong goes wrong before the attempt is opened, or where it is closed again.
         identity = self._identity(record.run_id, 0, instance, request, now)
@@ -219,7 +193,7 @@ class Executor:
     def _run_child(
         self,
         parent: RunIdentity,
-        parent_request: _Request,
+        parent_request: Request,
         step_id: str,
         token: CancelToken,
         instance: JobInstance,
@@ -237,12 +211,12 @@ class Executor:
         outputs = self.store.private.get(run_id, value_name("outputs", record.attempts[-1].attempt_n))
         return ChildRun(result=ExecutionResult.of(record), outputs=outputs)  # type: ignore[arg-type]  # put below
 
-    def _carry_out(self, execution: Execution, record: RunRecord, identity: RunIdentity, request: _Request) -> ChildRun:
+    def _carry_out(self, execution: Execution, record: RunRecord, identity: RunIdentity, request: Request) -> ChildRun:
         with log.bound(run_id=identity.run_id, job_id=identity.job_id):
             return self._carry_out_bound(execution, record, identity, request)
 
     def _carry_out_bound(
-        self, execution: Execution, record: RunRecord, identity: RunIdentity, request: _Request
+        self, execution: Execution, record: RunRecord, identity: RunIdentity, request: Request
     ) -> ChildRun:
         run_id, is_child = identity.run_id, request.parent is not None
         self._observer.emit("run.started", attempt_n=identity.attempt_n)
@@ -312,7 +286,7 @@ class Executor:
             error.add_note(f"and the run could not be closed: {store_error}")
 
     def _in_turn(
-        self, open_: Callable[[], T], run_id: str, instance: JobInstance, request: _Request, supervisor: Supervisor
+        self, open_: Callable[[], T], run_id: str, instance: JobInstance, request: Request, supervisor: Supervisor
     ) -> T | None:
         return turn.take(
             open_,
@@ -325,23 +299,12 @@ class Executor:
             random=self._random,
         )
 
-    def _require_unchanged(self, record: RunRecord, instance: JobInstance, envelope: Envelope) -> None:
-        for name, kept in (("ctx", record.envelope.ctx_digest), ("payload", record.envelope.payload_digest)):
-            if self._services.digester.value(getattr(envelope, name)) != kept:
-                raise ChangedSince(run_id=record.run_id, changed=f"the {name}")
-        if record.job_def_sha256 != instance.job_def_sha256:
-            raise ChangedSince(run_id=record.run_id, changed=f"the definition of '{record.job_id}'")
-        code = self._code_of(instance)
-        for name, content_hash in record.code.items():
-            if code.get(name) != content_hash:
-                raise ChangedSince(run_id=record.run_id, changed=f"the callable '{name}'")
-
     def _code_of(self, instance: JobInstance) -> dict[str, str]:
         names = {step.params["callable"] for step in instance.steps if step.op is Op.CALL and not step.compiled_skip}
         return {name: self._services.callables.get(name).content_hash for name in sorted(names)}
 
     def _identity(
-        self, run_id: str, attempt_n: int, instance: JobInstance, request: _Request, now: datetime
+        self, run_id: str, attempt_n: int, instance: JobInstance, request: Request, now: datetime
     ) -> RunIdentity:
         return RunIdentity(
             run_id=run_id,
@@ -349,40 +312,17 @@ class Executor:
             started_at=now,
             job_id=instance.job_id,
             smoke_namespace=request.envelope.smoke_namespace,
-            lineage=(*_lineage(request), instance.job_id),
+            lineage=(*request.lineage, instance.job_id),
             payload_sha256=json_value.sha256(request.envelope.payload),
             code=self._code_of(instance),
             root=self._root,
-        )
-
-    def _record(self, identity: RunIdentity, instance: JobInstance, request: _Request) -> RunRecord:
-        envelope, digest = request.envelope, self._services.digester.value
-        return RunRecord(
-            run_id=identity.run_id,
-            job_id=instance.job_id,
-            job_version=instance.job_version,
-            job_def_sha256=instance.job_def_sha256,
-            envelope=EnvelopeRecord(
-                job_id=envelope.job_id,
-                version=envelope.version,
-                smoke_namespace=envelope.smoke_namespace,
-                ctx_digest=digest(envelope.ctx),
-                payload_digest=digest(envelope.payload),
-                has_values=bool(envelope.ctx or envelope.payload),
-            ),
-            started_at=identity.started_at,
-            namespace=identity.namespace,
-            parent_run_id=request.parent.run_id if request.parent else None,
-            parent_step_id=request.parent_step_id,
-            step_ids=tuple(step.step_id for step in instance.steps),
-            code=identity.code,
         )
 
     def _execution(
         self,
         instance: JobInstance,
         identity: RunIdentity,
-        request: _Request,
+        request: Request,
         supervisor: Supervisor,
         *,
         earlier: Mapping[str, StepOutcome],
@@ -399,7 +339,7 @@ class Executor:
             earlier=earlier,
         )
 
-    def _supervisor(self, request: _Request) -> Supervisor:
+    def _supervisor(self, request: Request) -> Supervisor:
         depth = len(request.parent.lineage) if request.parent else 0
         return Supervisor(
             cancellation=request.cancellation,
@@ -420,37 +360,9 @@ class Executor:
         return error_record.describe(error, self._services.digester, root=self._root)
 
 
-def _private_values(envelope: Envelope) -> dict[str, JSONValue]:
-    """What a resume has to know of the request, and the record may not show."""
-    if not (envelope.ctx or envelope.payload):
-        return {}
-    return {"envelope": {"ctx": envelope.ctx, "payload": envelope.payload}}
-
-
-def _child_id(request: _Request) -> str | None:
-    if request.parent is None or request.parent_step_id is None:
-        return None
-    return child_run_id(request.parent.run_id, request.parent_step_id)
-
-
 def _not_begun(status: str, *, error: str | None = None) -> ChildRun:
     """Of a request that ended while it waited for its turn: there is nothing that could be closed."""
     return ChildRun(result=ExecutionResult(status=status, error=error), outputs={})
-
-
-def _require_same(record: RunRecord, instance: JobInstance, envelope: Envelope) -> None:
-    """Whatever changes are accepted, a run stays what it is, and where it is."""
-    if (record.job_id, record.namespace) != (instance.job_id, envelope.namespace):
-        raise DefinitionError(
-            Problem(
-                found=f"'{instance.job_id}' in namespace '{envelope.namespace}' is to go on with run {record.run_id}",
-                expected=f"that is a run of '{record.job_id}' in namespace '{record.namespace}'",
-            )
-        )
-
-
-def _lineage(request: _Request) -> tuple[str, ...]:
-    return request.parent.lineage if request.parent else ()
 
 
 def _as_envelope(instance: JobInstance, envelope: Envelope | Mapping[str, Any] | None) -> Envelope:

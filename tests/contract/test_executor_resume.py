@@ -9,7 +9,7 @@ import pytest
 
 from lorchestra.compiler import compile_job
 from lorchestra.errors import DefinitionError, JobBusy, PermanentError, RunNotFound, StoreError
-from lorchestra.executor import ChangedSince
+from lorchestra.execution.request import ChangedSince
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import RunStatus
 from tests.jobs import (

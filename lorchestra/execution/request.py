@@ -1,0 +1,108 @@
+"""How an attempt was asked for, and whether a run that is to be resumed is still what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lorchestra.callable.context import CancelToken
+from lorchestra.clock import child_run_id
+from lorchestra.digest import Digester
+from lorchestra.errors import DefinitionError, Problem
+from lorchestra.json_value import JSONValue
+from lorchestra.run_identity import RunIdentity
+from lorchestra.schemas import Envelope, EnvelopeRecord, JobInstance, RunRecord
+from lorchestra.supervision.cancellation import Cancellation
+
+
+class ChangedSince(DefinitionError):
+    def __init__(self, *, run_id: str, changed: str) -> None:
+        super().__init__(
+            Problem(
+                found=f"{changed} has changed since run {run_id} was started",
+                expected="a run is resumed with what it was started with",
+                hint="start a new run, or resume with --accept-changes",
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Asked for by a caller, or by the step of a parent run."""
+
+    envelope: Envelope
+    cancellation: Cancellation
+    accept_changes: bool = False
+    parent: RunIdentity | None = None
+    parent_step_id: str | None = None
+    token: CancelToken | None = None
+    """That of the parent's step: it hears of progress, and says when nobody waits any more."""
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The ids of the jobs that the run stands under."""
+        return self.parent.lineage if self.parent else ()
+
+    @property
+    def child_run_id(self) -> str | None:
+        """The id of the run, when a step asks for it."""
+        if self.parent is None or self.parent_step_id is None:
+            return None
+        return child_run_id(self.parent.run_id, self.parent_step_id)
+
+    @property
+    def private_values(self) -> dict[str, JSONValue]:
+        """What a resume has to know of the request, and the record may not show."""
+        if not (self.envelope.ctx or self.envelope.payload):
+            return {}
+        return {"envelope": {"ctx": self.envelope.ctx, "payload": self.envelope.payload}}
+
+    def record(self, identity: RunIdentity, instance: JobInstance, digester: Digester) -> RunRecord:
+        """The record of a run that begins with this request."""
+        envelope = self.envelope
+        return RunRecord(
+            run_id=identity.run_id,
+            job_id=instance.job_id,
+            job_version=instance.job_version,
+            job_def_sha256=instance.job_def_sha256,
+            envelope=EnvelopeRecord(
+                job_id=envelope.job_id,
+                version=envelope.version,
+                smoke_namespace=envelope.smoke_namespace,
+                ctx_digest=digester.value(envelope.ctx),
+                payload_digest=digester.value(envelope.payload),
+                has_values=bool(envelope.ctx or envelope.payload),
+            ),
+            started_at=identity.started_at,
+            namespace=identity.namespace,
+            parent_run_id=self.parent.run_id if self.parent else None,
+            parent_step_id=self.parent_step_id,
+            step_ids=tuple(step.step_id for step in instance.steps),
+            code=identity.code,
+        )
+
+    def require_match(
+        self, record: RunRecord, instance: JobInstance, *, code: Mapping[str, str], digester: Digester
+    ) -> None:
+        """Raise DefinitionError unless the run can be resumed with this request.
+
+        Whatever changes are accepted, a run stays what it is, and where it is.
+        """
+        if (record.job_id, record.namespace) != (instance.job_id, self.envelope.namespace):
+            raise DefinitionError(
+                Problem(
+                    found=f"'{instance.job_id}' in namespace '{self.envelope.namespace}' is to go on with "
+                    f"run {record.run_id}",
+                    expected=f"that is a run of '{record.job_id}' in namespace '{record.namespace}'",
+                )
+            )
+        if self.accept_changes:
+            return
+        for name, kept in (("ctx", record.envelope.ctx_digest), ("payload", record.envelope.payload_digest)):
+            if digester.value(getattr(self.envelope, name)) != kept:
+                raise ChangedSince(run_id=record.run_id, changed=f"the {name}")
+        if record.job_def_sha256 != instance.job_def_sha256:
+            raise ChangedSince(run_id=record.run_id, changed=f"the definition of '{record.job_id}'")
+        for name, content_hash in record.code.items():
+            if code.get(name) != content_hash:
+                raise ChangedSince(run_id=record.run_id, changed=f"the callable '{name}'")
