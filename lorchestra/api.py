@@ -40,9 +40,11 @@ def execute(envelope: Mapping[str, Any], **options: Unpack[Options]) -> Executio
         return workspace.execute(request)
 
 
-def resume(run_id: str, *, accept_changes: bool = False, **options: Unpack[Options]) -> ExecutionResult:
+def resume(
+    run_id: str, *, accept_changes: bool = False, definitions_dir: str | None = None, **options: Unpack[Options]
+) -> ExecutionResult:
     """Continue a run that failed, was cancelled or interrupted; the id may be cut short."""
-    with Workspace.open(**options) as workspace:
+    with Workspace.open(definitions_dir=Path(definitions_dir) if definitions_dir else None, **options) as workspace:
         return workspace.resume(run_id, accept_changes=accept_changes)
 
 

@@ -7,12 +7,14 @@
         JobNotFoundError     no definition has this id (or this version)
         JobValidationError   a definition file with mistakes
         PlanError            items that cannot become a plan as the definition asks
+        ChangedSince         what a run is to be resumed with is not what it was started with
         UnknownCallable      no callable has this name
         BrokenCallable       a callable that cannot be imported, or has not the shape of one
       ConfigurationError     the operator: settings, profiles, secrets, missing clients
       TransientError         raised by callables and clients: worth another try
         StepTimeout          no progress for timeout_s
       PermanentError         raised by callables and clients: not worth another try
+        TotalTimeout         longer than total_timeout_s in all
       StepFailed             the executor: which step, how often it was tried, why
       RunCancelled           someone asked the run to stop
       StoreError             the run store
@@ -132,6 +134,17 @@ class BrokenCallable(DefinitionError):
     def __init__(self, name: str, *, found: str, expected: str) -> None:
         super().__init__(Problem(found=f"callable '{name}' {found}", expected=expected))
         self.name = name
+
+
+class ChangedSince(DefinitionError):
+    def __init__(self, *, run_id: str, changed: str) -> None:
+        super().__init__(
+            Problem(
+                found=f"{changed} has changed since run {run_id} was started",
+                expected="a run is resumed with what it was started with",
+                hint="start a new run, or resume with --accept-changes",
+            )
+        )
 
 
 class ConfigurationError(LorchestraError):

@@ -16,7 +16,7 @@ from typing import Any
 from lorchestra import settings as project_settings
 from lorchestra.callable import CallableRegistry, project_registry
 from lorchestra.compiler import compile_job
-from lorchestra.errors import CompileError, ConfigurationError, DefinitionError, Problem
+from lorchestra.errors import ChangedSince, CompileError, ConfigurationError, DefinitionError, Problem
 from lorchestra.executor import FINISHED, Executor
 from lorchestra.handlers.compute import ComputeHandler
 from lorchestra.handlers.orchestration import OrchestrationHandler
@@ -209,10 +209,18 @@ class Workspace:
         # Before the values are read: those of a run that is finished are gone.
         check_resumable(record)
         envelope = self._envelope_of(record)
-        instance = self.compile(envelope.model_copy(update={"version": record.job_version}))
+        instance = self._compile_again(record, envelope, accept_changes=accept_changes)
         return self.executor.resume(
             record.run_id, instance, envelope, accept_changes=accept_changes, cancellation=self._cancellation
         )
+
+    def _compile_again(self, record: RunRecord, envelope: Envelope, *, accept_changes: bool) -> JobInstance:
+        """The job in the version the run was started with; when that is gone and changes are accepted, as it is now."""
+        if record.job_version in self.registry.versions(record.job_id):
+            return self.compile(envelope.model_copy(update={"version": record.job_version}))
+        if not accept_changes:
+            raise ChangedSince(run_id=record.run_id, changed=f"the version of '{record.job_id}'")
+        return self.compile(envelope.model_copy(update={"version": None}))
 
     def last_unfinished(self, job_id: str, namespace: str) -> str | None:
         """The id of the job's latest run, when that run can be resumed."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorchestra.cli import output, run_report
-from lorchestra.cli.exec_ import AsJson
+from lorchestra.cli.exec_ import AsJson, DefinitionsDir
 from lorchestra.cli.state import Finished, State
 from lorchestra.errors import did_you_mean
 
@@ -104,6 +104,7 @@ def resume(
     keep_values: Annotated[
         bool, typer.Option("--keep-values", help="Keep the run's private values after it has completed.")
     ] = False,
+    definitions_dir: DefinitionsDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Continue a run that failed, was cancelled or interrupted.
@@ -115,7 +116,7 @@ def resume(
     from lorchestra import api
 
     with run_report.running(state, keep_values=keep_values) as live:
-        result = api.resume(run_id, accept_changes=accept_changes, **live.options)
+        result = api.resume(run_id, accept_changes=accept_changes, definitions_dir=definitions_dir, **live.options)
     run_report.print_result(result, as_json=as_json)
     raise Finished(live.exit_code(result))
 

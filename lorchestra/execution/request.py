@@ -8,22 +8,11 @@ from dataclasses import dataclass
 from lorchestra.callable.context import CancelToken
 from lorchestra.clock import child_run_id
 from lorchestra.digest import Digester
-from lorchestra.errors import DefinitionError, Problem
+from lorchestra.errors import ChangedSince, DefinitionError, Problem
 from lorchestra.json_value import JSONValue
 from lorchestra.run_identity import RunIdentity
 from lorchestra.schemas import Envelope, EnvelopeRecord, JobInstance, RunRecord
 from lorchestra.supervision.cancellation import Cancellation
-
-
-class ChangedSince(DefinitionError):
-    def __init__(self, *, run_id: str, changed: str) -> None:
-        super().__init__(
-            Problem(
-                found=f"{changed} has changed since run {run_id} was started",
-                expected="a run is resumed with what it was started with",
-                hint="start a new run, or resume with --accept-changes",
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

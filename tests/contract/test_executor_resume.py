@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from lorchestra.compiler import compile_job
-from lorchestra.errors import DefinitionError, JobBusy, PermanentError, RunNotFound, StoreError
-from lorchestra.execution.request import ChangedSince
+from lorchestra.errors import ChangedSince, DefinitionError, JobBusy, PermanentError, RunNotFound, StoreError
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import RunStatus
 from tests.jobs import (

@@ -153,3 +153,28 @@ def _record_two_runs(folder: Path) -> None:
         definition = job_def(job_id)
         store.open_run(run_record(definition, run_id=new_run_id(now), started_at=now), definition, (), exclusive=True)
     store.close()
+
+
+def test_a_run_is_resumed_with_the_folder_of_definitions_it_was_started_with(people: Project) -> None:
+    people.write("elsewhere/people.yaml", (people.root / "jobs/definitions/people.yaml").read_bytes())
+    (people.root / "jobs/definitions/people.yaml").unlink()
+    people.inside("run", "people", "--payload", "count=-1", "--definitions-dir", "elsewhere").require(2)
+    run_id = people.runs()[0].run_id
+
+    people.inside("runs", "resume", run_id).require(65)
+    people.inside("runs", "resume", run_id, "--definitions-dir", "elsewhere").require(2)
+
+    assert people.runs()[0].status == "failed"
+
+
+def test_a_run_whose_version_is_gone_goes_on_only_with_changes_accepted(people: Project) -> None:
+    people.inside("run", "people", "--payload", "count=-1").require(2)
+    run_id = people.runs()[0].run_id
+    path = people.root / "jobs/definitions/people.yaml"
+    path.write_text(path.read_text().replace("'2.0'", "'2.1'"))
+
+    refused = people.inside("runs", "resume", run_id).require(65)
+    assert f"the version of 'people' has changed since run {run_id} was started" in refused.err
+    assert "--accept-changes" in refused.err
+    (people.root / "callables/people.py").write_text("def execute(params):\n    return {'items': []}\n")
+    people.inside("runs", "resume", run_id, "--accept-changes").require(0)
