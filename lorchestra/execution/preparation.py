@@ -121,7 +121,7 @@ class Preparation:
         return references.resolve(self._steps[step_id].nodes, look_up)  # type: ignore[return-value]
 
     def _look_up(self, step_id: str, ref: RunRef) -> object:
-        if ref.path in (("items",), ("plan",)):
+        if ref.path[0] == SHAPES[self._steps[ref.step].op].stream:
             # The stream itself takes this place when the step starts.
             return str(ref)
         self._require_completed(step_id, ref.step)

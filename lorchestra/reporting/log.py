@@ -85,10 +85,6 @@ def bound(**fields: Field) -> Iterator[None]:
         _bound.reset(token)
 
 
-def bound_fields() -> Mapping[str, Field]:
-    return _bound.get()
-
-
 class LogObserver:
     """An Observer that writes what a run does into the log."""
 

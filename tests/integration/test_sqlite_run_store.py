@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,21 +15,9 @@ from lorchestra.errors import JobBusy, StaleAttempt, StoreError
 from lorchestra.run_store import RunFilter, SqliteRunStore
 from lorchestra.schemas import RunRecord, RunStatus
 from tests.factories import NOW, at, job_def, manifest, outcome, run_record
-from tests.integration.store_process import HEARTBEAT_S, STALE_AFTER_S, StoreProcess
+from tests.integration.store_process import StoreProcess
 
 RUN = "01HWRUN"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "project" / ".lorchestra"
-
-
-@pytest.fixture
-def store(folder: Path) -> Iterator[SqliteRunStore]:
-    store = SqliteRunStore(folder, heartbeat_s=HEARTBEAT_S, stale_after_s=STALE_AFTER_S)
-    yield store
-    store.close()
 
 
 def open_run(store: SqliteRunStore, run_id: str = RUN, *, exclusive: bool = True) -> None:

@@ -16,21 +16,9 @@ import pytest
 from lorchestra.run_store import RunFilter, SqliteRunStore
 from lorchestra.schemas import RunStatus
 from tests.factories import NOW, job_def, manifest, run_record
-from tests.integration.store_process import HEARTBEAT_S, STALE_AFTER_S, StoreProcess
+from tests.integration.store_process import STALE_AFTER_S, StoreProcess
 
 RUN = "01HWRUN"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "project" / ".lorchestra"
-
-
-@pytest.fixture
-def store(folder: Path) -> Iterator[SqliteRunStore]:
-    store = SqliteRunStore(folder, heartbeat_s=HEARTBEAT_S, stale_after_s=STALE_AFTER_S)
-    yield store
-    store.close()
 
 
 @pytest.fixture
