@@ -46,6 +46,7 @@ from lorchestra.schemas import (
 from lorchestra.storacle.protocol import StoracleClient
 from lorchestra.supervision.cancellation import Cancellation
 from lorchestra.supervision.supervisor import Supervisor
+from lorchestra.supervision.workers import Workers
 
 T = TypeVar("T")
 
@@ -85,6 +86,7 @@ class Executor:
         self._observer = observer or SilentObserver()
         self._grace_s = grace_s
         self._keep_values = keep_values
+        self._workers = Workers()
         self._services = Services(
             callables=(callables or default_registry()).copy(),
             handlers=handlers or HandlerRegistry({}),
@@ -342,6 +344,7 @@ class Executor:
     def _supervisor(self, request: Request) -> Supervisor:
         depth = len(request.parent.lineage) if request.parent else 0
         return Supervisor(
+            workers=self._workers,
             cancellation=request.cancellation,
             monotonic=self._clock.monotonic,
             # A child has to end within the time its parent allows the step that waits for it.

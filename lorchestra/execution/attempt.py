@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from typing import Any, TypeAlias
 
 from lorchestra import retry
@@ -23,13 +23,26 @@ from lorchestra.reporting.observer import Observer
 from lorchestra.run_identity import RunIdentity
 from lorchestra.run_store.protocol import RunStore
 from lorchestra.schemas import Envelope, ErrorRecord, JobInstance, Op, RunStatus, StepManifest, StepOutcome
-from lorchestra.supervision.supervisor import Limits, Scope, StepRaised, Supervisor
+from lorchestra.supervision.scope import Limits, Scope, StepRaised
+from lorchestra.supervision.shift import Shift
+from lorchestra.supervision.supervisor import Supervisor
 
 RunChildOf: TypeAlias = Callable[[str, CancelToken, JobInstance, Envelope], ChildRun]
 """Runs the child of a step: the step's id, its token, which hears of the child's progress, the job and its envelope."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A segment that is being tried, until it succeeds or its policy gives up."""
+
+    prepared: Prepared
+    tries: Tries
+    limits: Mapping[str, Limits]
+
+
 class Execution:
+    """Its state is touched by one thread at a time: by the worker, while the supervisor watches, or by the caller."""
+
     def __init__(
         self,
         instance: JobInstance,
@@ -84,8 +97,12 @@ class Execution:
             for segment in plan_segments(instance)
             if not all(self.outcomes.is_completed(step_id) for step_id in segment.steps)
         )
+        self._shortest_s = min(
+            (min(step.timeout_s, step.total_timeout_s or step.timeout_s) for step in instance.steps), default=0.0
+        )
         self.may_have_children = any(step.op is Op.JOB_RUN for step in instance.steps)
         self._next: Prepared | None = None
+        self._turn: _Turn | None = None
         self.failure: StepFailed | None = None
         self.failure_record: ErrorRecord | None = None
 
@@ -103,10 +120,12 @@ class Execution:
             if self._next is None:
                 self._advance()
             while self._next is not None:
-                self._settle(self._next)
-                self._next = None
-                if self.failure is None:
-                    self._advance()
+                self._carry_on()
+        except RunCancelled:
+            if self._turn is not None:
+                for step_id in self._turn.prepared.segment.steps:
+                    self.outcomes.leave_open(step_id, self._turn.tries)
+            raise
         finally:
             if self._supervisor.has_left_work:
                 self._fence()
@@ -122,8 +141,9 @@ class Execution:
         return self._preparation.prepare(self._todo.popleft()) if self._todo else None
 
     def _advance(self) -> None:
-        """Make the next segment ready, if there is one, and record it."""
-        self._next = self._prepare()
+        """Make the next segment ready, if there is one to go on with, and record it."""
+        self._turn = None
+        self._next = self._prepare() if self.failure is None else None
         if self._next is not None:
             self._store.advance(
                 self._identity.run_id,
@@ -139,48 +159,38 @@ class Execution:
         if claim.supersedes and client is not None:
             self._supervisor.run_last(partial(claim.meta, client, next(iter(self._steps))))
 
-    def _settle(self, prepared: Prepared) -> None:
-        """Try the segment until it succeeds or its policy gives up."""
-        tries = Tries(started_at=self._services.clock.now())
+    def _carry_on(self) -> None:
+        """Let the worker settle one segment after the other; when one fails, weigh whether it is tried again."""
+        try:
+            self._supervisor.run(self._settle_all, shortest_s=self._shortest_s)
+        except StepRaised as raised:
+            # What a step raises because it is told to stop is no failure of it.
+            self._supervisor.check_cancelled()
+            self._weigh(raised.step_id, raised.error)
+        except (StepTimeout, TotalTimeout) as timeout:
+            # Whoever was left behind in that try keeps the old claim, and cannot write any more.
+            self._claim = self._claim.anew()
+            self._weigh(timeout.step, timeout)
+
+    def _settle_all(self, shift: Shift[None]) -> None:
+        while self._next is not None:
+            self._supervisor.check_cancelled()
+            turn = self._turn = self._turn or self._take_up(self._next)
+            if self._next.failure is not None:
+                self._fail(turn, *self._next.failure)
+            else:
+                self._complete(self._try(turn, shift), turn.tries)
+            self._advance()
+
+    def _take_up(self, prepared: Prepared) -> _Turn:
         for step_id in prepared.segment.steps:
             self._observer.emit("step.started", step_id=step_id, op=self._steps[step_id].op.value)
-        if prepared.failure is not None:
-            self._fail(prepared.segment, *prepared.failure, tries)
-            return
-        try:
-            self._try_on(prepared, tries)
-        except RunCancelled:
-            for step_id in prepared.segment.steps:
-                self.outcomes.leave_open(step_id, tries)
-            raise
+        return _Turn(prepared, Tries(started_at=self._services.clock.now()), self._limits(prepared.segment))
 
-    def _try_on(self, prepared: Prepared, tries: Tries) -> None:
-        limits = self._limits(prepared.segment)
-        for tries.count in count(1):
-            try:
-                answers = self._try(prepared, limits)
-            except StepRaised as raised:
-                # What a step raises because it is told to stop is no failure of it.
-                self._supervisor.check_cancelled()
-                step_id, error = raised.step_id, raised.error
-            except (StepTimeout, TotalTimeout) as timeout:
-                # Whoever was left behind in that try keeps the old claim, and cannot write any more.
-                self._claim = self._claim.anew()
-                step_id, error = timeout.step, timeout
-            else:
-                self._complete(answers, tries)
-                return
-            failures = tries.add_error(step_id, self._describe(error))
-            decision = retry.decide(self._steps[step_id].retry, error, failures=failures, random=self._random)
-            if isinstance(decision, retry.GiveUp) or self._is_over_by_then(decision.delay_s, limits):
-                self._fail(prepared.segment, step_id, error, tries)
-                return
-            self._observer.emit("step.retrying", error=error, step_id=step_id, delay_s=round(decision.delay_s, 3))
-            self._supervisor.sleep(decision.delay_s)
-
-    def _try(self, prepared: Prepared, limits: Mapping[str, Limits]) -> dict[str, StepAnswer]:
-        scope = Scope(prepared.segment.steps[0], self._services.clock.monotonic)
-        claim = self._claim
+    def _try(self, turn: _Turn, shift: Shift[None]) -> dict[str, StepAnswer]:
+        turn.tries.count += 1
+        segment, params, claim = turn.prepared.segment, turn.prepared.params, self._claim
+        scope = Scope(segment.steps[0], self._services.clock.monotonic)
 
         def start(step_id: str, streams: Mapping[str, Iterator[Any]]) -> Flow | StepAnswer:
             step = self._steps[step_id]
@@ -188,7 +198,7 @@ class Execution:
                 StepContext(
                     identity=self._identity,
                     step=step,
-                    params={**prepared.params[step_id], **streams},
+                    params={**params[step_id], **streams},
                     scope=scope,
                     claim=claim,
                     services=self._services,
@@ -196,8 +206,21 @@ class Execution:
                 )
             )
 
-        work = partial(run_segment, prepared.segment, start, scope=scope, spills=self._spills)
-        return self._supervisor.run(work, scope, limits)
+        work = partial(run_segment, segment, start, scope=scope, spills=self._spills)
+        return shift.attempt(work, scope, turn.limits)
+
+    def _weigh(self, step_id: str, error: BaseException) -> None:
+        """After a failed try: pause, so that there can be another, or fail."""
+        turn = self._turn
+        assert turn is not None, "what failed was tried"
+        failures = turn.tries.add_error(step_id, self._describe(error))
+        decision = retry.decide(self._steps[step_id].retry, error, failures=failures, random=self._random)
+        if isinstance(decision, retry.GiveUp) or self._is_over_by_then(decision.delay_s, turn.limits):
+            self._fail(turn, step_id, error)
+            self._advance()
+            return
+        self._observer.emit("step.retrying", error=error, step_id=step_id, delay_s=round(decision.delay_s, 3))
+        self._supervisor.sleep(decision.delay_s)
 
     def _limits(self, segment: Segment) -> dict[str, Limits]:
         now = self._services.clock.monotonic()
@@ -220,7 +243,8 @@ class Execution:
             counts: Mapping[str, Any] = answer.counts
             self._observer.emit("step.completed", step_id=step_id, tries=tries.count, **counts)
 
-    def _fail(self, segment: Segment, step_id: str, error: BaseException, tries: Tries) -> None:
+    def _fail(self, turn: _Turn, step_id: str, error: BaseException) -> None:
+        segment, tries = turn.prepared.segment, turn.tries
         record = self._describe(error)
         self._record_failure(step_id, error, record, tries)
         downstream = segment.downstream_of(step_id) if self._steps[step_id].continue_on_error else ()

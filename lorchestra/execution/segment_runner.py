@@ -13,7 +13,7 @@ from lorchestra.items import Item, Record
 from lorchestra.ops import Flow
 from lorchestra.run_identity import RunIdentity, value_name
 from lorchestra.run_store.protocol import PrivateValues
-from lorchestra.supervision.supervisor import Scope, StepRaised, StepStopped, pull
+from lorchestra.supervision.scope import Scope, StepRaised, StepStopped, pull
 
 StartStep: TypeAlias = Callable[[str, Mapping[str, Iterator[Any]]], Flow | StepAnswer]
 """Begins a step, given the streams it takes by the name of the param: done at once, or a flow to be pulled from."""

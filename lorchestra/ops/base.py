@@ -17,7 +17,7 @@ from lorchestra.resources import ResourceFolder
 from lorchestra.run_identity import RunIdentity
 from lorchestra.schemas import JobStepInstance
 from lorchestra.storacle.protocol import StoracleClient
-from lorchestra.supervision.supervisor import Scope
+from lorchestra.supervision.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

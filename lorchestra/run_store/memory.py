@@ -144,7 +144,7 @@ class InMemoryRunStore:
 
     def list_runs(self, query: RunFilter) -> tuple[RunRecord, ...]:
         with self._mutex:
-            runs = sorted(self._select(query), key=lambda run: (run.record.started_at, run.record.run_id), reverse=True)
+            runs = list(self._select(query))[::-1]
             return tuple(run.read(whole=False) for run in runs[: query.limit])
 
     def manifests(self, run_id: str) -> tuple[StepManifest, ...]:

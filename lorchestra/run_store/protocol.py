@@ -123,7 +123,7 @@ class RunStore(Protocol):
         """The full id of the one run whose id starts with `prefix` (any case). Raises RunNotFound, also for several."""
 
     def list_runs(self, query: RunFilter) -> tuple[RunRecord, ...]:
-        """Newest first, without attempts."""
+        """The last that was recorded comes first. Without attempts."""
 
     def manifests(self, run_id: str) -> tuple[StepManifest, ...]:
         """In the order written."""

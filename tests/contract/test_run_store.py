@@ -314,9 +314,9 @@ def test_of_many_threads_that_resume_a_run_one_wins(store: RunStore) -> None:
 # Looking for runs
 
 
-def test_runs_are_listed_newest_first_and_without_attempts(store: RunStore) -> None:
+def test_runs_are_listed_without_attempts_and_the_last_that_was_recorded_comes_first(store: RunStore) -> None:
     ids = [open_run(store, started_at=at(minute)).run_id for minute in (5, 1, 9)]
-    assert listed(store) == [ids[2], ids[0], ids[1]]
+    assert listed(store) == [ids[2], ids[1], ids[0]]
     assert all(record.attempts == () for record in store.list_runs(RunFilter()))
 
 

@@ -93,6 +93,7 @@ def test_damage_that_shows_only_later(folder: Path) -> None:
         "UPDATE runs SET status = 'odd'",
         "UPDATE runs SET completed_at = 'odd'",
         "UPDATE runs SET error = '{}'",
+        "UPDATE runs SET attempt_started_at = 'odd'",
         "UPDATE attempts SET started_at = 'odd'",
         "UPDATE attempts SET status = 'odd'",
         "UPDATE entries SET body = '{}'",
@@ -101,6 +102,8 @@ def test_damage_that_shows_only_later(folder: Path) -> None:
 def test_a_row_that_cannot_be_read(store: SqliteRunStore, folder: Path, damage: str) -> None:
     open_run(store)
     store.advance(RUN, 1, outcomes=[outcome()])
+    store.close_run(RUN, 1, status=RunStatus.FAILED, at=NOW)
+    store.open_attempt(RUN, at=NOW)
     with sqlite3.connect(folder / "runs.db") as connection:
         connection.execute(damage)
     connection.close()

@@ -24,7 +24,7 @@ from lorchestra.schemas import Envelope, JobDef
 from lorchestra.storacle import params
 from lorchestra.storacle.error_codes import POINTER_WORDS, ErrorCode, error_for
 from lorchestra.storacle.read_spec import Comparison, _ReadParams
-from lorchestra.supervision.supervisor import StepRaised
+from lorchestra.supervision.scope import StepRaised
 
 CANARY = "canary_5b1f"
 EVENT = "rows.read"

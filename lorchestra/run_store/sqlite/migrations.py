@@ -15,40 +15,37 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE workers (
             worker_id TEXT PRIMARY KEY, heartbeat_at TEXT NOT NULL, monotonic_s REAL NOT NULL
         ) WITHOUT ROWID""",
+        # Numbered in the order they were recorded. The columns from `status` on are those of the run's last attempt.
         """CREATE TABLE runs (
-            run_id TEXT PRIMARY KEY,
+            run_no INTEGER PRIMARY KEY,
+            run_id TEXT NOT NULL UNIQUE,
             parent_run_id TEXT,
             job_id TEXT NOT NULL,
             namespace TEXT NOT NULL,
             definition_sha256 TEXT NOT NULL,
-            status TEXT NOT NULL,
             started_at TEXT NOT NULL,
-            completed_at TEXT,
-            attempt_n INTEGER NOT NULL,
-            worker_id TEXT NOT NULL,
             record TEXT NOT NULL,
+            status TEXT NOT NULL,
+            attempt_n INTEGER NOT NULL,
+            attempt_started_at TEXT NOT NULL,
+            completed_at TEXT,
+            worker_id TEXT NOT NULL,
             error TEXT
-        ) WITHOUT ROWID""",
-        "CREATE INDEX runs_by_start ON runs (started_at, run_id)",
+        )""",
         "CREATE INDEX runs_running ON runs (job_id, namespace) WHERE status = 'running'",
         "CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL",
+        # The attempts before the last one. Most runs have none: what a commit costs is the pages it writes.
         """CREATE TABLE attempts (
-            run_id TEXT NOT NULL,
+            run_no INTEGER NOT NULL,
             attempt_n INTEGER NOT NULL,
             status TEXT NOT NULL,
             started_at TEXT NOT NULL,
             completed_at TEXT,
-            PRIMARY KEY (run_id, attempt_n)
+            PRIMARY KEY (run_no, attempt_n)
         ) WITHOUT ROWID""",
-        # What was written together, only ever added: the last manifest and outcome of a step and attempt count. One
-        # tree and not two, since what a commit costs is the pages it writes.
-        """CREATE TABLE entries (
-            run_id TEXT NOT NULL,
-            seq INTEGER NOT NULL,
-            attempt_n INTEGER NOT NULL,
-            body TEXT NOT NULL,
-            PRIMARY KEY (run_id, seq)
-        ) WITHOUT ROWID""",
+        # What was written together, only ever added: the last manifest and outcome of a step and attempt count. Those of
+        # a run lie side by side, and the next of it at the end: the upper half of `entry_no` is the run_no.
+        "CREATE TABLE entries (entry_no INTEGER PRIMARY KEY, attempt_n INTEGER NOT NULL, body TEXT NOT NULL)",
     ),
 )
 

@@ -102,19 +102,20 @@ class RunRow:
 
     run_id: str
     parent_run_id: str | None
-    status: str
     started_at: str
-    completed_at: str | None
-    attempt_n: int
-    worker_id: str
     record: str
+    status: str
+    attempt_n: int
+    attempt_started_at: str
+    completed_at: str | None
+    worker_id: str
     error: str | None
     heartbeat_at: str | None
     monotonic_s: float | None
 
     SELECT = """
-        SELECT run_id, parent_run_id, status, started_at, completed_at, attempt_n, runs.worker_id, record, error,
-            heartbeat_at, monotonic_s
+        SELECT run_id, parent_run_id, started_at, record, status, attempt_n, attempt_started_at, completed_at,
+            runs.worker_id, error, heartbeat_at, monotonic_s
         FROM runs LEFT JOIN workers ON workers.worker_id = runs.worker_id
     """
 
@@ -143,14 +144,23 @@ class RunRow:
             ended_at=None if status is RunStatus.RUNNING else moment(last_known),
         )
 
+    def last_attempt(self, status: RunStatus) -> AttemptRecord:
+        """`status` is what the run reads as."""
+        return AttemptRecord(
+            run_id=self.run_id,
+            attempt_n=self.attempt_n,
+            started_at=moment(self.attempt_started_at),
+            completed_at=moment(self.completed_at) if self.completed_at else None,
+            status=status,
+        )
 
-def attempt(run_id: str, row: tuple[int, str, str, str | None], *, running: RunStatus) -> AttemptRecord:
-    """`running` is what an attempt that is kept as running reads as."""
+
+def earlier_attempt(run_id: str, row: tuple[int, str, str, str | None]) -> AttemptRecord:
     attempt_n, kept, started_at, completed_at = row
     return AttemptRecord(
         run_id=run_id,
         attempt_n=attempt_n,
         started_at=moment(started_at),
         completed_at=moment(completed_at) if completed_at else None,
-        status=running if kept == RunStatus.RUNNING else status(kept),
+        status=status(kept),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from lorchestra import json_value
@@ -16,60 +16,79 @@ from lorchestra.run_store.sqlite.rows import RunRow
 from lorchestra.schemas import JobDef, RunRecord, RunStatus
 
 
+# The entries of a run, by its number; written so that SQLite looks them up by their key.
+_ENTRIES_OF_RUN = "entry_no BETWEEN run_no << 32 AND (run_no << 32) + 0xffffffff"
+
+
 def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, worker_id: str) -> None:
+    started_at = rows.time(record.started_at)
     added = connection.execute(
-        """INSERT OR IGNORE INTO runs (run_id, parent_run_id, job_id, namespace, definition_sha256, status,
-            started_at, attempt_n, worker_id, record) VALUES (?, ?, ?, ?, ?, 'running', ?, 1, ?, ?)""",
+        """INSERT OR IGNORE INTO runs (run_id, parent_run_id, job_id, namespace, definition_sha256, started_at, record,
+            status, attempt_n, attempt_started_at, worker_id) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', 1, ?, ?)""",
         (
             record.run_id,
             record.parent_run_id,
             record.job_id,
             record.namespace,
             record.job_def_sha256,
-            rows.time(record.started_at),
-            worker_id,
+            started_at,
             body,
+            started_at,
+            worker_id,
         ),
     )
     run_state.check_new(record, is_known=added.rowcount == 0)
 
 
-def reopen_run(connection: sqlite3.Connection, run_id: str, attempt_n: int, worker_id: str) -> None:
+def next_attempt(connection: sqlite3.Connection, run_id: str, at: datetime, worker_id: str) -> None:
+    """Put the last attempt with the earlier ones, and begin the next."""
+    interrupt(connection, run_id)
     connection.execute(
-        """UPDATE runs SET status = 'running', attempt_n = ?, worker_id = ?, completed_at = NULL, error = NULL
+        """INSERT INTO attempts SELECT run_no, attempt_n, status, attempt_started_at, completed_at
+        FROM runs WHERE run_id = ?""",
+        (run_id,),
+    )
+    connection.execute(
+        """UPDATE runs SET status = 'running', attempt_n = attempt_n + 1, attempt_started_at = ?, completed_at = NULL,
+            worker_id = ?, error = NULL
         WHERE run_id = ?""",
-        (attempt_n, worker_id, run_id),
+        (rows.time(at), worker_id, run_id),
     )
 
 
-def end_run(
-    connection: sqlite3.Connection, run_id: str, attempt_n: int, status: RunStatus, ended: str, error: str | None
-) -> None:
+def end_run(connection: sqlite3.Connection, run_id: str, status: RunStatus, ended: str, error: str | None) -> None:
     connection.execute(
         "UPDATE runs SET status = ?, completed_at = ?, error = ? WHERE run_id = ?",
         (status.value, ended, error, run_id),
-    )
-    connection.execute(
-        "UPDATE attempts SET status = ?, completed_at = ? WHERE run_id = ? AND attempt_n = ?",
-        (status.value, ended, run_id, attempt_n),
     )
 
 
 def delete_runs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> int:
     """Delete the runs and what only they needed; the number of definitions among it."""
-    for table in ("entries", "attempts", "runs"):
-        connection.executemany(f"DELETE FROM {table} WHERE run_id = ?", ((run_id,) for run_id in run_ids))
-    connection.execute("DELETE FROM workers WHERE worker_id NOT IN (SELECT worker_id FROM runs)")
+    find = "SELECT run_no FROM runs WHERE run_id = ?"
+    numbers = [connection.execute(find, (run_id,)).fetchone() for run_id in run_ids]
+    for statement in (
+        "DELETE FROM entries WHERE entry_no BETWEEN ?1 << 32 AND (?1 << 32) + 0xffffffff",
+        "DELETE FROM attempts WHERE run_no = ?1",
+        "DELETE FROM runs WHERE run_no = ?1",
+    ):
+        connection.executemany(statement, numbers)
     return connection.execute(
         "DELETE FROM definitions WHERE sha256 NOT IN (SELECT definition_sha256 FROM runs)"
     ).rowcount
 
 
-def sign(connection: sqlite3.Connection, worker_id: str, now: datetime, monotonic_s: float, *, anew: bool) -> None:
-    """The worker gives a sign of life; when not `anew`, only if there is none of it."""
+def delete_workers(connection: sqlite3.Connection, is_alive: Callable[[str], bool]) -> None:
+    """Delete the workers that no run names, and that will not start one."""
+    idle = connection.execute("SELECT worker_id FROM workers WHERE worker_id NOT IN (SELECT worker_id FROM runs)")
+    dead = [(worker_id,) for (worker_id,) in idle.fetchall() if not is_alive(worker_id)]
+    connection.executemany("DELETE FROM workers WHERE worker_id = ?", dead)
+
+
+def sign(connection: sqlite3.Connection, worker_id: str, now: datetime, monotonic_s: float) -> None:
+    """The worker gives a sign of life."""
     connection.execute(
-        f"""INSERT OR {"REPLACE" if anew else "IGNORE"} INTO workers (worker_id, heartbeat_at, monotonic_s)
-        VALUES (?, ?, ?)""",
+        "INSERT OR REPLACE INTO workers (worker_id, heartbeat_at, monotonic_s) VALUES (?, ?, ?)",
         (worker_id, rows.time(now), monotonic_s),
     )
 
@@ -85,25 +104,21 @@ def newest_first(connection: sqlite3.Connection, query: RunFilter) -> Iterator[I
     }
     given = {column: str(value) for column, value in wanted.items() if value is not None}
     clause = "WHERE " + " AND ".join(f"{column} = ?" for column in given) if given else ""
-    cursor = connection.execute(
-        f"{RunRow.SELECT} {clause} ORDER BY started_at DESC, run_id DESC", tuple(given.values())
-    )
+    cursor = connection.execute(f"{RunRow.SELECT} {clause} ORDER BY run_no DESC", tuple(given.values()))
     with contextlib.closing(cursor):
         yield (RunRow(*fields) for fields in cursor)
 
 
-def attempts(connection: sqlite3.Connection, run_id: str) -> list[tuple[int, str, str, str | None]]:
+def earlier_attempts(connection: sqlite3.Connection, run_id: str) -> list[tuple[int, str, str, str | None]]:
     return connection.execute(
-        "SELECT attempt_n, status, started_at, completed_at FROM attempts WHERE run_id = ? ORDER BY attempt_n",
+        """SELECT attempts.attempt_n, attempts.status, attempts.started_at, attempts.completed_at
+        FROM attempts JOIN runs USING (run_no) WHERE run_id = ? ORDER BY attempts.attempt_n""",
         (run_id,),
     ).fetchall()
 
 
 def interrupt(connection: sqlite3.Connection, run_id: str) -> None:
-    for table in ("runs", "attempts"):
-        connection.execute(
-            f"UPDATE {table} SET status = 'interrupted' WHERE run_id = ? AND status = 'running'", (run_id,)
-        )
+    connection.execute("UPDATE runs SET status = 'interrupted' WHERE run_id = ? AND status = 'running'", (run_id,))
 
 
 def run_row(connection: sqlite3.Connection, run_id: str) -> RunRow:
@@ -128,8 +143,8 @@ def root_of(connection: sqlite3.Connection, run_id: str) -> RunRow | None:
 def add_entry(connection: sqlite3.Connection, run_id: str, attempt_n: int, entry: str) -> None:
     """Add what was written together, in one statement that finds out too whether the attempt may still write."""
     added = connection.execute(
-        """INSERT INTO entries (run_id, seq, attempt_n, body)
-        SELECT run_id, 1 + coalesce((SELECT max(seq) FROM entries WHERE entries.run_id = runs.run_id), 0), attempt_n, ?
+        f"""INSERT INTO entries (entry_no, attempt_n, body)
+        SELECT 1 + coalesce((SELECT max(entry_no) FROM entries WHERE {_ENTRIES_OF_RUN}), run_no << 32), attempt_n, ?
         FROM runs WHERE run_id = ? AND attempt_n = ? AND status = 'running'""",
         (entry, run_id, attempt_n),
     ).rowcount
@@ -138,20 +153,19 @@ def add_entry(connection: sqlite3.Connection, run_id: str, attempt_n: int, entry
 
 
 def check_attempt(connection: sqlite3.Connection, run_id: str, attempt_n: int) -> None:
-    row = run_row(connection, run_id)
-    if row.attempt_n != attempt_n or row.status != RunStatus.RUNNING:
+    found = connection.execute("SELECT attempt_n, status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    if found is None:
+        raise RunNotFound(run_id)
+    if found != (attempt_n, RunStatus.RUNNING.value):
         raise StaleAttempt(run_id=run_id, attempt_n=attempt_n)
 
 
 def entries(connection: sqlite3.Connection, run_id: str) -> list[tuple[int, str]]:
-    return connection.execute("SELECT attempt_n, body FROM entries WHERE run_id = ? ORDER BY seq", (run_id,)).fetchall()
-
-
-def add_attempt(connection: sqlite3.Connection, run_id: str, attempt_n: int, at: datetime) -> None:
-    connection.execute(
-        "INSERT INTO attempts (run_id, attempt_n, status, started_at) VALUES (?, ?, 'running', ?)",
-        (run_id, attempt_n, rows.time(at)),
-    )
+    return connection.execute(
+        f"""SELECT entries.attempt_n, body FROM runs JOIN entries ON {_ENTRIES_OF_RUN}
+        WHERE run_id = ? ORDER BY entry_no""",
+        (run_id,),
+    ).fetchall()
 
 
 def keep_definition(connection: sqlite3.Connection, record: RunRecord, definition: JobDef) -> None:

@@ -94,15 +94,15 @@ class SqliteRunStore:
                 if exclusive:
                     self._settle_rivals(connection, record)
                 statements.keep_definition(connection, record, definition)
-                self._sign(connection)
+                signed_s = self._sign(connection)
                 statements.add_run(connection, record, body, worker_id)
-                statements.add_attempt(connection, record.run_id, 1, record.started_at)
                 statements.add_entry(connection, record.run_id, 1, entry)
                 if values:
                     undo.callback(self._private.remove, record.run_id)
                     for name, value in values.items():
                         self._private.put(record.run_id, name, value)
             undo.pop_all()
+        self._signed_s = signed_s
         self._activate(record.run_id, 1)
 
     def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
@@ -113,11 +113,10 @@ class SqliteRunStore:
             run_state.check_resumable(record)
             if exclusive:
                 self._settle_rivals(connection, record)
-            self._sign(connection)
-            attempt_n = row.attempt_n + 1
-            statements.interrupt(connection, run_id)
-            statements.reopen_run(connection, run_id, attempt_n, worker_id)
-            statements.add_attempt(connection, run_id, attempt_n, at)
+            signed_s = self._sign(connection)
+            statements.next_attempt(connection, run_id, at, worker_id)
+        attempt_n = row.attempt_n + 1
+        self._signed_s = signed_s
         self._activate(run_id, attempt_n)
         return attempt_n
 
@@ -129,13 +128,13 @@ class SqliteRunStore:
         outcomes: Sequence[StepOutcome] = (),
         manifests: Sequence[StepManifest] = (),
     ) -> None:
-        entry = rows.entry(outcomes, manifests)
         try:
             if not outcomes and not manifests:
-                with self._database.read("look at an attempt") as connection:
-                    statements.check_attempt(connection, run_id, attempt_n)
+                self._database.read_one(
+                    "look at an attempt", lambda connection: statements.check_attempt(connection, run_id, attempt_n)
+                )
                 return
-            # One statement, so it is a transaction by itself.
+            entry = rows.entry(outcomes, manifests)
             self._database.write_one(
                 "record a step", lambda connection: statements.add_entry(connection, run_id, attempt_n, entry)
             )
@@ -159,7 +158,7 @@ class SqliteRunStore:
         try:
             with self._database.write("record the end of a run") as connection:
                 statements.add_entry(connection, run_id, attempt_n, entry)
-                statements.end_run(connection, run_id, attempt_n, status, rows.time(at), error_body)
+                statements.end_run(connection, run_id, status, rows.time(at), error_body)
         finally:
             # Also when it could not be recorded: nobody works on it any more, and without a heartbeat it reads so.
             self._deactivate(run_id, attempt_n)
@@ -210,6 +209,7 @@ class SqliteRunStore:
             kept = [RunRow(*fields) for fields in connection.execute(RunRow.SELECT)]
             run_ids = retention.expired((row.end(self._status(row, held)) for row in kept), before)
             definitions = statements.delete_runs(connection, run_ids)
+            statements.delete_workers(connection, held)
             going = set(run_ids)
             staying = {row.run_id for row in kept} - going
             values = [
@@ -236,12 +236,12 @@ class SqliteRunStore:
     def _look_at(self, run_id: str) -> _Look:
         with self._database.read("read a run") as connection:
             row = statements.run_row(connection, run_id)
-            attempts = statements.attempts(connection, run_id)
+            earlier = statements.earlier_attempts(connection, run_id)
             entries = statements.entries(connection, run_id)
         status = self._status(row)
         record = row.read(
             status,
-            attempts=tuple(rows.attempt(run_id, attempt, running=status) for attempt in attempts),
+            attempts=(*(rows.earlier_attempt(run_id, one) for one in earlier), row.last_attempt(status)),
             outcomes=tuple(
                 (attempt_n, outcome) for attempt_n, entry in entries for outcome in rows.read_outcomes(entry)
             ),
@@ -298,20 +298,21 @@ class SqliteRunStore:
         with self._mutex:
             self._active.discard((run_id, attempt_n))
 
-    def _sign(self, connection: sqlite3.Connection) -> None:
-        """Give a sign of life; one that was given just now, and is still there, will do."""
+    def _sign(self, connection: sqlite3.Connection) -> float:
+        """Give a sign of life, unless one was given just now. When the last was given, for when this is committed."""
         monotonic_s = self._clock.monotonic()
-        is_due = monotonic_s - self._signed_s >= self._heartbeat_s / 2
-        statements.sign(connection, self._worker.worker_id, self._clock.now(), monotonic_s, anew=is_due)
-        if is_due:
-            self._signed_s = monotonic_s
+        if monotonic_s - self._signed_s < self._heartbeat_s / 2:
+            return self._signed_s
+        statements.sign(connection, self._worker.worker_id, self._clock.now(), monotonic_s)
+        return monotonic_s
 
     def _beat(self) -> None:
         # A connection of its own: the store's may be busy for long, and that is no reason to look dead.
         database = self._open_database()
         try:
             with database.write("record a heartbeat") as connection:
-                self._sign(connection)
+                signed_s = self._sign(connection)
+            self._signed_s = signed_s
         finally:
             database.close()
 

@@ -1,0 +1,96 @@
+"""One try of a segment, as the work sees it: who is at work, and whether anybody still waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lorchestra import code_names
+from lorchestra.errors import LorchestraError
+
+T = TypeVar("T")
+
+
+class StepStopped(LorchestraError):
+    """Raised inside work that nobody waits for any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the step was stopped")
+
+
+class StepRaised(LorchestraError):
+    """Carries an error of one step through the streams of the others."""
+
+    def __init__(self, step_id: str, error: BaseException) -> None:
+        super().__init__(f"step '{step_id}' raised {code_names.type_name(type(error))}")
+        self.step_id = step_id
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`idle_s`: how long the step may go without progress. `deadline`: when it must be done, in monotonic seconds."""
+
+    idle_s: float
+    total_s: float | None = None
+    deadline: float | None = None
+
+
+class Scope:
+    """One try of a segment: which step is at work, since when, and whether anybody still waits for it.
+
+    The work writes it and the supervisor reads it; each field is one reference, so neither needs a lock.
+    """
+
+    __slots__ = ("_broken", "_monotonic", "mark")
+
+    def __init__(self, step_id: str, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._broken: StepStopped | StepRaised | None = None
+        self.mark = (step_id, monotonic())
+
+    def enter(self, step_id: str) -> None:
+        """From here on, this step is the one at work."""
+        if self._broken is not None:
+            raise self._broken
+        self.mark = (step_id, self._monotonic())
+
+    def check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    def progress(self) -> None:
+        self.enter(self.mark[0])
+
+    def stop(self) -> None:
+        self._broken = StepStopped()
+
+    def fail(self, step_id: str, error: BaseException) -> StepRaised:
+        """The try has failed, even if a step further down should swallow the error that is raised for it.
+
+        The first failure stands: what is raised after it, while it passes the other steps, came of it.
+        """
+        if not isinstance(self._broken, StepRaised):
+            failure = StepRaised(step_id, error)
+            self._broken = self._broken or failure
+            return failure
+        return self._broken
+
+
+def pull(scope: Scope, items: Iterator[T], *, producer: str, consumer: str) -> Iterator[T]:
+    """What one step yields, on its way to the step that asks for it; an error is the producer's."""
+    while True:
+        scope.enter(producer)
+        try:
+            item = next(items)
+        except StopIteration:
+            scope.enter(consumer)
+            return
+        except (StepRaised, StepStopped):
+            raise
+        except BaseException as error:
+            # SystemExit and its kin too: the consumer may swallow what it is given, and must not seem to succeed.
+            raise scope.fail(producer, error) from error
+        scope.enter(consumer)
+        yield item
