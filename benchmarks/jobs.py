@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lorchestra.callable import CallableRegistry
@@ -23,15 +23,23 @@ def _records(count: int) -> Iterator[dict[str, Any]]:
         yield {"idem_key": f"bench:{number}", "number": number}
 
 
-def callables() -> CallableRegistry:
+def callables(commit: Callable[[], None] | None = None) -> CallableRegistry:
+    """With `commit`, there is a callable that does just that."""
+
+    def commit_once(params: Mapping[str, Any]) -> dict[str, Any]:
+        commit()  # type: ignore[misc]  # registered only when there is one
+        return {"items": []}
+
     registry = CallableRegistry()
     registry.register("nothing", nothing)
+    if commit is not None:
+        registry.register("commit", commit_once)
     registry.register("numbers", numbers)
     return registry
 
 
-def many_steps(count: int) -> JobInstance:
-    steps = [{"step_id": f"s{n}", "op": "call", "params": {"callable": "nothing"}} for n in range(count)]
+def many_steps(count: int, callable: str = "nothing") -> JobInstance:
+    steps = [{"step_id": f"s{n}", "op": "call", "params": {"callable": callable}} for n in range(count)]
     return compile_job(JobDef.model_validate({"job_id": "many_steps", "version": "2.0", "steps": steps}))
 
 

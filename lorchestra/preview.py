@@ -35,7 +35,7 @@ class _Preview:
         self._workspace.check_names(instance, envelope)
         segment_of = {
             step_id: number
-            for number, segment in enumerate(plan_segments(instance), start=1)
+            for number, segment in enumerate(plan_segments(instance).segments, start=1)
             for step_id in segment.steps
         }
         return {

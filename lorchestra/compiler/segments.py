@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lorchestra.compiler.outputs import SHAPES
-from lorchestra.json_value import freeze
 from lorchestra.schemas import JobInstance, JobStepInstance, Op
 
 
@@ -66,8 +65,16 @@ class _Step:
     names_values_of: frozenset[str]
 
 
-def plan_segments(instance: JobInstance) -> tuple[Segment, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentPlan:
     """Every step that is not skipped, in exactly one segment; whatever one refers to is in it or in an earlier one."""
+
+    segments: tuple[Segment, ...]
+    values_named: frozenset[str]
+    """The steps whose values later steps name."""
+
+
+def plan_segments(instance: JobInstance) -> SegmentPlan:
     steps = _in_order([_analyse(step) for step in instance.steps if not step.compiled_skip])
     consumers: dict[str, int] = {}
     for step in steps:
@@ -80,13 +87,10 @@ def plan_segments(instance: JobInstance) -> tuple[Segment, ...]:
         else:
             chains.append([step])
     last = {step.stream[1]: step.step_id for step in steps if step.stream is not None}
-    return tuple([_segment(chain, consumers, last) for chain in chains])
-
-
-def value_outputs_needed(instance: JobInstance) -> frozenset[str]:
-    """The steps whose values later steps name."""
-    steps = [_analyse(step) for step in instance.steps if not step.compiled_skip]
-    return frozenset().union(*(step.names_values_of for step in steps))
+    return SegmentPlan(
+        segments=tuple([_segment(chain, consumers, last) for chain in chains]),
+        values_named=frozenset().union(*(step.names_values_of for step in steps)),
+    )
 
 
 def _analyse(step: JobStepInstance) -> _Step:
@@ -138,4 +142,4 @@ def _segment(chain: Sequence[_Step], consumers: Mapping[str, int], last: Mapping
         for step in chain
     }
     # Whatever takes the stream of a sink is in a later segment.
-    return Segment(steps=members, spilled=frozenset(members[-1:]) & consumers.keys(), inputs=freeze(inputs))
+    return Segment(steps=members, spilled=frozenset(members[-1:]) & consumers.keys(), inputs=inputs)

@@ -56,6 +56,7 @@ class Execution:
         run_child: RunChildOf,
         earlier: Mapping[str, StepOutcome],
     ) -> None:
+        plan = plan_segments(instance)
         self._steps = {step.step_id: step for step in instance.steps}
         self._identity = identity
         self._store = store
@@ -79,6 +80,7 @@ class Execution:
             identity,
             store.private,
             attempt_of=self.outcomes.attempt_of,
+            named=plan.values_named,
             keeps_all=len(identity.lineage) > 1,
         )
         self._preparation = Preparation(
@@ -94,7 +96,7 @@ class Execution:
                 self.outcomes.skip(step.step_id)
         self._todo = deque(
             segment
-            for segment in plan_segments(instance)
+            for segment in plan.segments
             if not all(self.outcomes.is_completed(step_id) for step_id in segment.steps)
         )
         self._shortest_s = min(

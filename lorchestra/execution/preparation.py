@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from lorchestra import json_value
 from lorchestra.clock import Clock
 from lorchestra.compiler.outputs import SHAPES
-from lorchestra.compiler.segments import Segment, value_outputs_needed
+from lorchestra.compiler.segments import Segment
 from lorchestra.digest import Digester
 from lorchestra.errors import PermanentError
 from lorchestra.execution.outcomes import Outcomes
@@ -49,10 +48,11 @@ class Outputs:
         private: PrivateValues,
         *,
         attempt_of: Callable[[str], int],
+        named: frozenset[str],
         keeps_all: bool = False,
     ) -> None:
-        """`keeps_all` keeps those that no step of this run names too, for the parent of a child run."""
-        self._needed = _with_values(instance) if keeps_all else value_outputs_needed(instance)
+        """Kept are those that are `named`; with `keeps_all` the others too, for the parent of a child run."""
+        self._needed = _with_values(instance) if keeps_all else named
         self._identity = identity
         self._private = private
         self._attempt_of = attempt_of
@@ -149,5 +149,5 @@ class Preparation:
 
     def _idempotency_key(self, step: JobStepInstance) -> str:
         if step.idempotency.scope is IdempotencyScope.RUN:
-            return json_value.sha256([self._identity.namespace, self._identity.run_id, step.step_id])
+            return f"{self._identity.namespace}/{self._identity.run_id}/{step.step_id}"
         return self._digester.value([self._identity.namespace, step.idempotency.scope, step.semantic_key])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 from lorchestra import items as item_stream
@@ -39,20 +38,28 @@ class Spills:
 
 def run_segment(segment: Segment, start: StartStep, *, scope: Scope, spills: Spills) -> dict[str, StepAnswer]:
     """What each step of the segment answered. Raises StepRaised, which names the step whose code raised."""
-    with ExitStack() as opened:
-        try:
-            answers = _pull_from_sink(segment, start, scope, spills, opened)
-        except (StepRaised, StepStopped):
-            raise
-        except BaseException as error:
-            # Before the streams are closed, so that what goes wrong there does not count as the reason.
-            raise scope.fail(scope.mark[0], error) from error
+    opened: list[tuple[str, Generator[Any, None, None]]] = []
+    try:
+        answers = _pull_from_sink(segment, start, scope, spills, opened)
+    except (StepRaised, StepStopped):
+        raise
+    except BaseException as error:
+        # Before the streams are closed, so that what goes wrong there does not count as the reason.
+        raise scope.fail(scope.mark[0], error) from error
+    finally:
+        # By the thread that ran them, in order, and not whenever they happen to be collected.
+        for step_id, stream in reversed(opened):
+            _close(scope, step_id, stream)
     scope.check()
     return answers
 
 
 def _pull_from_sink(
-    segment: Segment, start: StartStep, scope: Scope, spills: Spills, opened: ExitStack
+    segment: Segment,
+    start: StartStep,
+    scope: Scope,
+    spills: Spills,
+    opened: list[tuple[str, Generator[Any, None, None]]],
 ) -> dict[str, StepAnswer]:
     streams: dict[str, Iterator[Any]] = {}
     flows: dict[str, Flow] = {}
@@ -70,8 +77,7 @@ def _pull_from_sink(
             answers[step_id] = begun
             continue
         stream = begun.stream()
-        # Closed by the thread that runs it, in order, and not whenever it happens to be collected.
-        opened.callback(_close, scope, step_id, stream)
+        opened.append((step_id, stream))
         flows[step_id], streams[step_id] = begun, stream
     for step_id, left in streams.items():
         # What no step pulls ends here: written out for the steps that will read it, or only counted.
@@ -90,5 +96,5 @@ def _pull_from_sink(
 def _close(scope: Scope, step_id: str, stream: Generator[Any, None, None]) -> None:
     try:
         stream.close()
-    except Exception as error:
-        raise scope.fail(step_id, error) from error
+    except Exception as error:  # noqa: BLE001  (an author's `finally` may raise anything; the scope raises it)
+        scope.fail(step_id, error)

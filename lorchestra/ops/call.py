@@ -63,14 +63,8 @@ class Call:
     def finish(self) -> StepAnswer:
         if self._result is None:
             raise PermanentError("the callable's items were never asked for")
-        output = {"stats": thaw(self._result.stats), "schema_version": self._result.schema_version}
-        try:
-            canonical_bytes(output)
-        except TypeError:
-            # Without the cause: what a foreign mapping says of itself may hold values.
-            raise PermanentError("the callable's stats hold a value that JSON cannot represent") from None
         return StepAnswer(
-            output=output,
+            output={"stats": _json_copy(self._result.stats), "schema_version": self._result.schema_version},
             counts=self._tally.counts(),
             digest=self._tally.hexdigest(),
             detail={"resources": self._resources} if self._resources else {},
@@ -122,9 +116,21 @@ class Call:
             yield Record(row)
 
 
+def _json_copy(stats: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not stats:
+        return {}
+    copy = thaw(stats)
+    try:
+        canonical_bytes(copy)
+    except TypeError:
+        # Without the cause: what a foreign mapping says of itself may hold values.
+        raise PermanentError("the callable's stats hold a value that JSON cannot represent") from None
+    return copy  # type: ignore[no-any-return]  # a mapping thaws to a dict
+
+
 def _input_items(items: Iterable[object]) -> Iterator[Item]:
     # A definition may also spell its items out, as plain objects.
-    return (as_item(item) for item in items)
+    return map(as_item, items)
 
 
 @contextmanager

@@ -39,11 +39,10 @@ class RunClaim:
 
     def meta(self, client: StoracleClient, step_id: str) -> RpcMeta:
         if self._token is None:
-            self._confirm()
             self._is_used = True
             token = client.open_run(self._meta(step_id, None))
-            # Again: a process that was paused just before it claimed the run has now the newest token of all, although
-            # the run was resumed elsewhere meanwhile.
+            # After the claim: a process that was paused just before it may have the newest token of all, although the
+            # run was resumed elsewhere meanwhile.
             self._confirm()
             self._token = token
         return self._meta(step_id, self._token)

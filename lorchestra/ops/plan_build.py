@@ -23,7 +23,7 @@ class PlanBuild:
     def stream(self) -> Generator[tuple[StoracleOp, ...], None, None]:
         context = self._context
         step = context.step
-        items = (as_item(item) for item in context.params["items"])
+        items = map(as_item, context.params["items"])
         keys = PlanKeys(
             namespace=context.identity.namespace,
             run_id=context.identity.run_id,

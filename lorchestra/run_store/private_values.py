@@ -87,6 +87,8 @@ class FilePrivateValues:
 
     def remove(self, run_id: str) -> None:
         folder = self._folder(run_id)
+        if not os.path.lexists(folder):
+            return
         with files.guarded(folder, "remove"), contextlib.suppress(FileNotFoundError):
             for path in folder.iterdir():
                 path.unlink(missing_ok=True)

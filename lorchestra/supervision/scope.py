@@ -80,17 +80,18 @@ class Scope:
 
 def pull(scope: Scope, items: Iterator[T], *, producer: str, consumer: str) -> Iterator[T]:
     """What one step yields, on its way to the step that asks for it; an error is the producer's."""
+    enter = scope.enter
     while True:
-        scope.enter(producer)
+        enter(producer)
         try:
             item = next(items)
         except StopIteration:
-            scope.enter(consumer)
+            enter(consumer)
             return
         except (StepRaised, StepStopped):
             raise
         except BaseException as error:
             # SystemExit and its kin too: the consumer may swallow what it is given, and must not seem to succeed.
             raise scope.fail(producer, error) from error
-        scope.enter(consumer)
+        enter(consumer)
         yield item

@@ -114,7 +114,10 @@ def test_a_process_killed_in_the_middle_of_writing_leaves_whole_steps(
     processes[0].kill()
 
     with sqlite3.connect(folder / "runs.db") as connection:
-        written = [json.loads(body) for (body,) in connection.execute("SELECT body FROM entries")]
+        written = [
+            json.loads(body)
+            for (body,) in connection.execute("SELECT opening FROM runs UNION ALL SELECT body FROM entries")
+        ]
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
     assert sum(len(entry["manifests"]) for entry in written) == sum(len(entry["outcomes"]) for entry in written) + 1

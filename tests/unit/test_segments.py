@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lorchestra.compiler import compile_job
 from lorchestra.compiler.outputs import SHAPES
-from lorchestra.compiler.segments import StreamInput, plan_segments, value_outputs_needed
+from lorchestra.compiler.segments import StreamInput, plan_segments
 from lorchestra.language import references
 from lorchestra.schemas import JobDef, JobInstance, Op
 
@@ -41,7 +41,8 @@ def skipped(step: dict[str, Any]) -> dict[str, Any]:
 def shown(*steps: dict[str, Any]) -> list[str]:
     """Each segment as its steps, with a star where it is spilled."""
     return [
-        " ".join(segment.steps) + ("*" if segment.spilled else "") for segment in plan_segments(instance_of(*steps))
+        " ".join(segment.steps) + ("*" if segment.spilled else "")
+        for segment in plan_segments(instance_of(*steps)).segments
     ]
 
 
@@ -130,7 +131,7 @@ def test_segments(steps: list[dict[str, Any]], segments: list[str]) -> None:
 def test_a_segment_knows_where_each_stream_comes_from() -> None:
     first, second, third = plan_segments(
         instance_of(call("a"), plan("p", "a"), submit("s", "p"), plan("q", "a"), submit("t", "q"))
-    )
+    ).segments
     assert (first.sink, set(first.spilled)) == ("a", {"a"})
     assert first.inputs_of("a") == {}
     assert second.inputs_of("p") == {"items": StreamInput("a", joined=False, is_last=False)}
@@ -140,7 +141,7 @@ def test_a_segment_knows_where_each_stream_comes_from() -> None:
 
 
 def test_downstream_is_what_pulls_from_a_step() -> None:
-    (segment,) = plan_segments(instance_of(call("a"), plan("p", "a"), submit("s", "p")))
+    (segment,) = plan_segments(instance_of(call("a"), plan("p", "a"), submit("s", "p"))).segments
     assert [segment.downstream_of(step) for step in segment.steps] == [("p", "s"), ("s",), ()]
 
 
@@ -154,8 +155,8 @@ def test_values_are_needed_when_a_step_that_runs_names_them() -> None:
         skipped(llm("y", "@run.a.schema_version")),
         llm("z", "@run.s.applied"),
     )
-    assert value_outputs_needed(instance) == {"b", "s"}
-    assert value_outputs_needed(instance_of(call("a"), plan("p", "a"), submit("s", "p"))) == frozenset()
+    assert plan_segments(instance).values_named == {"b", "s"}
+    assert plan_segments(instance_of(call("a"), plan("p", "a"), submit("s", "p"))).values_named == frozenset()
 
 
 @st.composite
@@ -197,7 +198,7 @@ def jobs(draw: st.DrawFn) -> JobInstance:
 
 @given(jobs())
 def test_every_step_that_runs_is_in_one_segment(instance: JobInstance) -> None:
-    placed = [step_id for segment in plan_segments(instance) for step_id in segment.steps]
+    placed = [step_id for segment in plan_segments(instance).segments for step_id in segment.steps]
     assert sorted(placed) == sorted(step.step_id for step in instance.steps if not step.compiled_skip)
 
 
@@ -206,7 +207,7 @@ def test_every_reference_is_satisfied_before_or_within_the_segment(instance: Job
     steps = {step.step_id: step for step in instance.steps}
     done: set[str] = set()
     spilled: set[str] = set()
-    for segment in plan_segments(instance):
+    for segment in plan_segments(instance).segments:
         for position, step_id in enumerate(segment.steps):
             streams = segment.inputs_of(step_id)
             for path, ref in references.run_refs(references.parse(steps[step_id].params)):
@@ -225,14 +226,16 @@ def test_every_reference_is_satisfied_before_or_within_the_segment(instance: Job
 @given(jobs())
 def test_effects_keep_the_order_of_the_definition(instance: JobInstance) -> None:
     with_effects = [step.step_id for step in instance.steps if not step.compiled_skip and step.op is not Op.PLAN_BUILD]
-    placed = [step_id for segment in plan_segments(instance) for step_id in segment.steps if step_id in with_effects]
+    placed = [
+        step_id for segment in plan_segments(instance).segments for step_id in segment.steps if step_id in with_effects
+    ]
     assert placed == with_effects
 
 
 @given(jobs())
 def test_only_items_that_some_later_segment_takes_are_spilled(instance: JobInstance) -> None:
     ops = {step.step_id: step.op for step in instance.steps}
-    segments = plan_segments(instance)
+    segments = plan_segments(instance).segments
     taken = {
         source.producer
         for segment in segments

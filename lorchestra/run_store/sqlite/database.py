@@ -148,8 +148,8 @@ class Database:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise StoreError(f"the file system of {self._path} does not allow SQLite's WAL mode; choose a local one")
         connection.execute("PRAGMA synchronous = FULL")
-        # Pages of the log. A log that starts over soon is written where it was written before, and a commit that need not
-        # make the file longer takes two thirds of the time. More often than this, copying it costs more than that saves.
+        # Pages of the log. A log that starts over soon is written where it was written before, and a commit that need
+        # not make the file longer takes two thirds of the time. More often, the copying costs more than that saves.
         connection.execute("PRAGMA wal_autocheckpoint = 400")
         if migrations.version_of(connection, self._path) < len(migrations.MIGRATIONS):
             connection.execute("BEGIN IMMEDIATE")

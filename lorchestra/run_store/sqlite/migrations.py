@@ -16,6 +16,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             worker_id TEXT PRIMARY KEY, heartbeat_at TEXT NOT NULL, monotonic_s REAL NOT NULL
         ) WITHOUT ROWID""",
         # Numbered in the order they were recorded. The columns from `status` on are those of the run's last attempt.
+        # `opening` and `ending` are entries: the first of the run, and the one the attempt ended with. They stand in
+        # the row because what a commit costs is the pages it writes.
         """CREATE TABLE runs (
             run_no INTEGER PRIMARY KEY,
             run_id TEXT NOT NULL UNIQUE,
@@ -25,16 +27,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             definition_sha256 TEXT NOT NULL,
             started_at TEXT NOT NULL,
             record TEXT NOT NULL,
+            opening TEXT NOT NULL,
             status TEXT NOT NULL,
             attempt_n INTEGER NOT NULL,
             attempt_started_at TEXT NOT NULL,
             completed_at TEXT,
             worker_id TEXT NOT NULL,
+            ending TEXT,
             error TEXT
         )""",
         "CREATE INDEX runs_running ON runs (job_id, namespace) WHERE status = 'running'",
         "CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL",
-        # The attempts before the last one. Most runs have none: what a commit costs is the pages it writes.
+        # The attempts before the last one. Most runs have none.
         """CREATE TABLE attempts (
             run_no INTEGER NOT NULL,
             attempt_n INTEGER NOT NULL,
@@ -43,8 +47,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             completed_at TEXT,
             PRIMARY KEY (run_no, attempt_n)
         ) WITHOUT ROWID""",
-        # What was written together, only ever added: the last manifest and outcome of a step and attempt count. Those of
-        # a run lie side by side, and the next of it at the end: the upper half of `entry_no` is the run_no.
+        # What was written together while the run went on, only ever added: the last manifest and outcome of a step and
+        # attempt count. Those of a run lie side by side: the upper half of `entry_no` is the run_no.
         "CREATE TABLE entries (entry_no INTEGER PRIMARY KEY, attempt_n INTEGER NOT NULL, body TEXT NOT NULL)",
     ),
 )

@@ -27,7 +27,8 @@ def body(value: BaseModel) -> str:
 
 def entry(outcomes: Sequence[StepOutcome], manifests: Sequence[StepManifest]) -> str:
     """What is written together."""
-    return _json({"outcomes": outcomes, "manifests": manifests}, "a step's manifest or outcome")
+    together = {"outcomes": [vars(one) for one in outcomes], "manifests": [vars(one) for one in manifests]}
+    return _json(together, "a step's manifest or outcome")
 
 
 def read_outcomes(entry: str) -> list[StepOutcome]:

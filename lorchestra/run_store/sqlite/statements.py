@@ -15,16 +15,17 @@ from lorchestra.run_store.sqlite import rows
 from lorchestra.run_store.sqlite.rows import RunRow
 from lorchestra.schemas import JobDef, RunRecord, RunStatus
 
-
 # The entries of a run, by its number; written so that SQLite looks them up by their key.
 _ENTRIES_OF_RUN = "entry_no BETWEEN run_no << 32 AND (run_no << 32) + 0xffffffff"
+_NEXT_ENTRY = f"1 + coalesce((SELECT max(entry_no) FROM entries WHERE {_ENTRIES_OF_RUN}), run_no << 32)"
 
 
-def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, worker_id: str) -> None:
+def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, opening: str, worker_id: str) -> None:
     started_at = rows.time(record.started_at)
     added = connection.execute(
         """INSERT OR IGNORE INTO runs (run_id, parent_run_id, job_id, namespace, definition_sha256, started_at, record,
-            status, attempt_n, attempt_started_at, worker_id) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', 1, ?, ?)""",
+            opening, status, attempt_n, attempt_started_at, worker_id)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', 1, ?, ?)""",
         (
             record.run_id,
             record.parent_run_id,
@@ -33,6 +34,7 @@ def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, worker
             record.job_def_sha256,
             started_at,
             body,
+            opening,
             started_at,
             worker_id,
         ),
@@ -49,18 +51,35 @@ def next_attempt(connection: sqlite3.Connection, run_id: str, at: datetime, work
         (run_id,),
     )
     connection.execute(
+        f"""INSERT INTO entries (entry_no, attempt_n, body) SELECT {_NEXT_ENTRY}, attempt_n, ending
+        FROM runs WHERE run_id = ? AND ending IS NOT NULL""",
+        (run_id,),
+    )
+    connection.execute(
         """UPDATE runs SET status = 'running', attempt_n = attempt_n + 1, attempt_started_at = ?, completed_at = NULL,
-            worker_id = ?, error = NULL
+            worker_id = ?, ending = NULL, error = NULL
         WHERE run_id = ?""",
         (rows.time(at), worker_id, run_id),
     )
 
 
-def end_run(connection: sqlite3.Connection, run_id: str, status: RunStatus, ended: str, error: str | None) -> None:
-    connection.execute(
-        "UPDATE runs SET status = ?, completed_at = ?, error = ? WHERE run_id = ?",
-        (status.value, ended, error, run_id),
-    )
+def end_run(
+    connection: sqlite3.Connection,
+    run_id: str,
+    attempt_n: int,
+    status: RunStatus,
+    ended: str,
+    ending: str,
+    error: str | None,
+) -> None:
+    """End the run and the attempt, in one statement that finds out too whether the attempt may still write."""
+    ended_runs = connection.execute(
+        """UPDATE runs SET status = ?, completed_at = ?, ending = ?, error = ?
+        WHERE run_id = ? AND attempt_n = ? AND status = 'running'""",
+        (status.value, ended, ending, error, run_id, attempt_n),
+    ).rowcount
+    if not ended_runs:
+        check_attempt(connection, run_id, attempt_n)
 
 
 def delete_runs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> int:
@@ -143,8 +162,7 @@ def root_of(connection: sqlite3.Connection, run_id: str) -> RunRow | None:
 def add_entry(connection: sqlite3.Connection, run_id: str, attempt_n: int, entry: str) -> None:
     """Add what was written together, in one statement that finds out too whether the attempt may still write."""
     added = connection.execute(
-        f"""INSERT INTO entries (entry_no, attempt_n, body)
-        SELECT 1 + coalesce((SELECT max(entry_no) FROM entries WHERE {_ENTRIES_OF_RUN}), run_no << 32), attempt_n, ?
+        f"""INSERT INTO entries (entry_no, attempt_n, body) SELECT {_NEXT_ENTRY}, attempt_n, ?
         FROM runs WHERE run_id = ? AND attempt_n = ? AND status = 'running'""",
         (entry, run_id, attempt_n),
     ).rowcount
@@ -161,11 +179,16 @@ def check_attempt(connection: sqlite3.Connection, run_id: str, attempt_n: int) -
 
 
 def entries(connection: sqlite3.Connection, run_id: str) -> list[tuple[int, str]]:
-    return connection.execute(
+    """In the order written, each with its attempt."""
+    opening, attempt_n, ending = connection.execute(
+        "SELECT opening, attempt_n, ending FROM runs WHERE run_id = ?", (run_id,)
+    ).fetchone()
+    between = connection.execute(
         f"""SELECT entries.attempt_n, body FROM runs JOIN entries ON {_ENTRIES_OF_RUN}
         WHERE run_id = ? ORDER BY entry_no""",
         (run_id,),
     ).fetchall()
+    return [(1, opening), *between, *([] if ending is None else [(attempt_n, ending)])]
 
 
 def keep_definition(connection: sqlite3.Connection, record: RunRecord, definition: JobDef) -> None:

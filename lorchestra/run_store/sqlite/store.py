@@ -87,7 +87,7 @@ class SqliteRunStore:
         values: Mapping[str, JSONValue] | None = None,
     ) -> None:
         body = rows.body(record)
-        entry = rows.entry((), manifests)
+        opening = rows.entry((), manifests)
         with contextlib.ExitStack() as undo:
             with self._database.write("record a run") as connection:
                 worker_id = self._hold_worker()
@@ -95,8 +95,7 @@ class SqliteRunStore:
                     self._settle_rivals(connection, record)
                 statements.keep_definition(connection, record, definition)
                 signed_s = self._sign(connection)
-                statements.add_run(connection, record, body, worker_id)
-                statements.add_entry(connection, record.run_id, 1, entry)
+                statements.add_run(connection, record, body, opening, worker_id)
                 if values:
                     undo.callback(self._private.remove, record.run_id)
                     for name, value in values.items():
@@ -153,12 +152,15 @@ class SqliteRunStore:
         error: ErrorRecord | None = None,
     ) -> None:
         run_state.check_end(status)
-        entry = rows.entry(outcomes, ())
+        ending = rows.entry(outcomes, ())
         error_body = rows.body(error) if error else None
         try:
-            with self._database.write("record the end of a run") as connection:
-                statements.add_entry(connection, run_id, attempt_n, entry)
-                statements.end_run(connection, run_id, status, rows.time(at), error_body)
+            self._database.write_one(
+                "record the end of a run",
+                lambda connection: statements.end_run(
+                    connection, run_id, attempt_n, status, rows.time(at), ending, error_body
+                ),
+            )
         finally:
             # Also when it could not be recorded: nobody works on it any more, and without a heartbeat it reads so.
             self._deactivate(run_id, attempt_n)
