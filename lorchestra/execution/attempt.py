@@ -225,12 +225,12 @@ class Execution:
         self._supervisor.sleep(decision.delay_s)
 
     def _limits(self, segment: Segment) -> dict[str, Limits]:
-        now = self._services.clock.monotonic()
         limits = {}
         for step_id in segment.steps:
             step = self._steps[step_id]
-            deadline = None if step.total_timeout_s is None else now + step.total_timeout_s
-            limits[step_id] = Limits(idle_s=step.timeout_s, total_s=step.total_timeout_s, deadline=deadline)
+            total_s = step.total_timeout_s
+            deadline = None if total_s is None else self._services.clock.monotonic() + total_s
+            limits[step_id] = Limits(idle_s=step.timeout_s, total_s=total_s, deadline=deadline)
         return limits
 
     def _is_over_by_then(self, delay_s: float, limits: Mapping[str, Limits]) -> bool:

@@ -99,6 +99,7 @@ class Preparation:
         self._identity = identity
         self._outcomes = outcomes
         self._outputs = outputs
+        self._key = f"{identity.namespace}/{identity.run_id}"
         self._digester = digester
         self._clock = clock
 
@@ -149,5 +150,5 @@ class Preparation:
 
     def _idempotency_key(self, step: JobStepInstance) -> str:
         if step.idempotency.scope is IdempotencyScope.RUN:
-            return f"{self._identity.namespace}/{self._identity.run_id}/{step.step_id}"
+            return f"{self._key}/{step.step_id}"
         return self._digester.value([self._identity.namespace, step.idempotency.scope, step.semantic_key])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 import orjson
@@ -52,13 +52,18 @@ class Call:
         params = {name: value for name, value in context.params.items() if name not in _OURS}
         self._result = result = loaded.execute(params, self._callable_context(loaded, params))
         fails = context.step.on_error is OnError.FAIL
-        with _values(result) as values:
+        values = result.items if result.items is not None else _lines(Path(result.items_ref or ""))
+        try:
             for value in values:
                 item = as_item(value)
                 if fails and type(item) is Rejected:
                     raise RecordRejected(item)
                 self._tally.add(item, encode(item))
                 yield item
+        finally:
+            if isinstance(values, GeneratorType):
+                # The author's `finally` runs when the step ends, on its thread, and not whenever it is collected.
+                values.close()
 
     def finish(self) -> StepAnswer:
         if self._result is None:
@@ -131,17 +136,6 @@ def _json_copy(stats: Mapping[str, Any]) -> Mapping[str, Any]:
 def _input_items(items: Iterable[object]) -> Iterator[Item]:
     # A definition may also spell its items out, as plain objects.
     return map(as_item, items)
-
-
-@contextmanager
-def _values(result: CallableResult) -> Iterator[Iterable[object]]:
-    values = result.items if result.items is not None else _lines(Path(result.items_ref or ""))
-    try:
-        yield values
-    finally:
-        if isinstance(values, Generator):
-            # The author's `finally` runs when the step ends, on its thread, and not whenever it is collected.
-            values.close()
 
 
 def _lines(path: Path) -> Iterator[object]:
