@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import processes, startup, steps, stream
+from benchmarks import processes, startup, steps, stream, upserts
 from benchmarks.figure import print_table
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "steps": steps.measure,
     "stream": stream.measure,
     "processes": processes.measure,
+    "upserts": upserts.measure,
 }
 
 

@@ -6,15 +6,16 @@ This is where the parts are put together; nothing below it knows of settings or 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorchestra import settings as project_settings
 from lorchestra.callable import CallableRegistry, project_registry
+from lorchestra.clock import SystemClock
 from lorchestra.compiler import compile_job
 from lorchestra.errors import ChangedSince, CompileError, ConfigurationError, DefinitionError, Problem
 from lorchestra.executor import FINISHED, Executor
@@ -32,8 +33,13 @@ from lorchestra.settings import Settings
 from lorchestra.settings.model import RunStoreKind, StoracleKind
 from lorchestra.storacle import RpcClient, StoracleClient
 from lorchestra.storacle.journal import JournalService
-from lorchestra.storacle.transports import InProcessTransport
+from lorchestra.storacle.transports import InProcessTransport, Service
 from lorchestra.supervision.cancellation import Cancellation
+
+if TYPE_CHECKING:
+    from lorchestra.settings.secret_ref import SecretRef
+    from lorchestra.storacle.backends.sqlite import SqliteBackend
+    from lorchestra.storacle.transports.http import HttpTransport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,7 @@ class Workspace:
         self._observer = observer
         self._cancellation = cancellation
         self._keep_values = keep_values
+        self._data: SqliteBackend | None = None
 
     @classmethod
     def open(
@@ -90,6 +97,10 @@ class Workspace:
     def __exit__(self, *exc_info: object) -> None:
         if self._given.store is None and "store" in self.__dict__:
             self.store.close()
+        if "remote" in self.__dict__:
+            self.remote.close()
+        if self._data is not None:
+            self._data.close()
 
     @cached_property
     def registry(self) -> JobRegistry:
@@ -116,10 +127,51 @@ class Workspace:
         return self.store if is_made else InMemoryRunStore()
 
     @cached_property
-    def client(self) -> StoracleClient:
+    def service(self) -> Service:
+        """The storacle of this process."""
         chosen = self.settings.storacle
-        service = JournalService(chosen.path if chosen.kind is StoracleKind.JOURNAL else None)
-        return RpcClient(InProcessTransport(service))
+        if chosen.kind is StoracleKind.HTTP:
+            raise ConfigurationError(
+                "storacle.kind is http, so the service is another process's; serve it with a profile whose "
+                "storacle.kind keeps data itself"
+            )
+        if chosen.kind is StoracleKind.JOURNAL:
+            return JournalService(chosen.path)
+        # Imported here because a command that runs nothing needs no database.
+        from lorchestra.storacle.backends.sqlite import SqliteBackend
+        from lorchestra.storacle.data_service import DataService
+        from lorchestra.storacle.methods import with_files
+        from lorchestra.storacle.outward.roots import Roots
+
+        self._data = SqliteBackend(chosen.path if chosen.kind is StoracleKind.SQLITE else None)
+        return DataService(self._data, methods=with_files(Roots(chosen.roots), SystemClock()))
+
+    @cached_property
+    def remote(self) -> HttpTransport:
+        """The way to a storacle elsewhere."""
+        # Imported here because httpx takes longer to import than `lorchestra --help` may take in all.
+        from lorchestra.storacle.transports.http import HttpTransport
+
+        chosen = self.settings.storacle
+        if chosen.url is None:
+            raise ConfigurationError("storacle.kind is http, and storacle.url does not say where")
+        return HttpTransport(chosen.url, token=partial(chosen.token.reveal, self._environ) if chosen.token else None)
+
+    @cached_property
+    def client(self) -> StoracleClient:
+        is_elsewhere = self.settings.storacle.kind is StoracleKind.HTTP
+        return RpcClient(self.remote if is_elsewhere else InProcessTransport(self.service))
+
+    def serve(self, *, host: str, port: int, token: SecretRef | None, ready: Callable[[str], None]) -> None:
+        """Offer the storacle of this process to others, until a signal says to stop. `token` is the settings' own
+        when none is given.
+        """
+        # Imported here because only this needs a server.
+        from lorchestra.storacle import http_server
+
+        chosen = token or self.settings.storacle.token
+        secret = chosen.reveal(self._environ) if chosen else None
+        http_server.serve(self.service, host=host, port=port, token=secret, ready=ready)
 
     @cached_property
     def handlers(self) -> HandlerRegistry:

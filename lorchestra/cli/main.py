@@ -36,6 +36,8 @@ class Commands(LazyGroup):
         "jobs": ("lorchestra.cli.jobs", "List, show and validate job definitions."),
         "runs": ("lorchestra.cli.runs", "List, show, resume and prune runs."),
         "callables": ("lorchestra.cli.callables", "List what jobs can call."),
+        "storacle": ("lorchestra.cli.storacle", "Serve the data plane to other processes."),
+        "sql": ("lorchestra.cli.sql", "See what SQL is supported."),
         "schema": ("lorchestra.cli.schema", "Print the JSON Schema of a kind of file."),
     }
 

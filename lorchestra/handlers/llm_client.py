@@ -7,10 +7,7 @@ HTTP library log what is said here: at level DEBUG it would write down the heade
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +17,8 @@ import orjson
 from lorchestra.clock import Clock
 from lorchestra.errors import LorchestraError, PermanentError, TransientError
 from lorchestra.handlers.llm_config import LlmConfig
-from lorchestra.handlers.retry_after import parse_retry_after
+from lorchestra.reporting.unlogged import unlogged
+from lorchestra.retry_after import parse_retry_after
 
 _FINISH_REASONS = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call"})
 _USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -38,9 +36,6 @@ _FAILURES: tuple[tuple[type[Exception], type[LorchestraError], str], ...] = (
     (httpx.HTTPError, PermanentError, "the exchange with the LLM service failed"),
     (httpx.InvalidURL, PermanentError, "llm.base_url is not usable"),
 )
-
-_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
-_is_asking: ContextVar[bool] = ContextVar("lorchestra_llm_is_asking", default=False)
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
 _ADVICE: Mapping[int, str] = {
@@ -95,7 +90,7 @@ class LlmClient:
         timeout = httpx.Timeout(config.timeout_read_s, connect=config.timeout_connect_s)
         # A redirect would take the prompt to a host the operator did not name.
         with (
-            _unlogged(),
+            unlogged(),
             httpx.Client(timeout=timeout, follow_redirects=False) as client,
             client.stream("POST", config.completions_url, content=body, headers=headers) as response,
         ):
@@ -129,27 +124,6 @@ class LlmClient:
             if len(answer) > self._config.response_max_bytes:
                 raise PermanentError(f"the LLM service's answer is larger than {self._config.response_max_bytes} bytes")
         return bytes(answer)
-
-
-class _NotOurs(logging.Filter):
-    """Lets pass what the library logs for anyone else in the process."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not _is_asking.get()
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    token = _is_asking.set(True)
-    try:
-        yield
-    finally:
-        _is_asking.reset(token)
-
-
-_NOT_OURS = _NotOurs()
-for _name in _LOGGERS:
-    logging.getLogger(_name).addFilter(_NOT_OURS)
 
 
 def _check_encoding(response: httpx.Response) -> None:

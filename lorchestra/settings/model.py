@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -28,8 +29,10 @@ class RunStoreKind(StrEnum):
 
 
 class StoracleKind(StrEnum):
+    SQLITE = "sqlite"
     JOURNAL = "journal"
     MEMORY = "memory"
+    HTTP = "http"
 
 
 class LogFormat(StrEnum):
@@ -44,6 +47,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+def _plain(url: str | None) -> str | None:
+    # A password in the URL would be a secret that is not a reference.
+    if url is not None and ("@" in url or not url.startswith(("http://", "https://"))):
+        raise ValueError("found no plain URL; expected 'http://' or 'https://' and a host, without user or password")
+    return url
+
+
 class RunStoreSettings(Value):
     """Where runs are recorded. A run whose heartbeat is older than `stale_after_s` reads `interrupted`."""
 
@@ -55,10 +65,25 @@ class RunStoreSettings(Value):
 
 
 class StoracleSettings(Value):
-    """The data plane: `journal` keeps its data in a file, `memory` forgets it with the process."""
+    """The data plane: `sqlite` keeps its data in a file, `memory` forgets it with the process, `http` is elsewhere.
 
-    kind: StoracleKind = StoracleKind.JOURNAL
-    path: Path = Field(default=Path(".lorchestra/data.jsonl"), description="The file of a journal.")
+    `journal` is a file of JSON lines, for tests.
+    """
+
+    kind: StoracleKind = StoracleKind.SQLITE
+    path: Path = Field(default=Path(".lorchestra/data.db"), description="The file of `sqlite` or `journal`.")
+    url: str | None = Field(default=None, repr=False, description="Of `http`, such as 'https://host:8765'.")
+    token: SecretRef | None = Field(
+        default=None, description="Where the token is kept that `http` wants; never itself."
+    )
+    roots: dict[Name, Path] = Field(
+        default_factory=dict, description="The folders that `file.write` may write below, by name; none without any."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        return _plain(url)
 
 
 class LogSettings(Value):
@@ -79,12 +104,7 @@ class LlmSection(Value):
     @field_validator("base_url")
     @classmethod
     def _plain_url(cls, url: str | None) -> str | None:
-        # A password in the URL would be a secret that is not a reference.
-        if url is not None and ("@" in url or not url.startswith(("http://", "https://"))):
-            raise ValueError(
-                "found no plain URL; expected 'http://' or 'https://' and a host, without user or password"
-            )
-        return url
+        return _plain(url)
 
 
 class LlmSettings(LlmSection):
@@ -141,6 +161,12 @@ class EffectiveSections(Sections):
             )
         return self
 
+    @model_validator(mode="after")
+    def _says_where_storacle_is(self) -> Self:
+        if self.storacle.kind is StoracleKind.HTTP and self.storacle.url is None:
+            raise ValueError("found storacle.kind http without storacle.url; expected the address of the service")
+        return self
+
 
 class Settings(EffectiveSections):
     """The settings in force. Paths of the sections are absolute, taken from `root`, the folder of the project."""
@@ -152,10 +178,20 @@ class Settings(EffectiveSections):
     def _resolve_paths(self) -> Self:
         # The one moment at which the value, not seen by anyone yet, is completed past its own freezing.
         root = self.root.absolute()
+        token = self.storacle.token
+        roots = {name: root / path for name, path in self.storacle.roots.items()}
+        own = (root / self.run_store.path, root / self.storacle.path)
+        if any(path.resolve().is_relative_to(folder.resolve()) for path in own for folder in roots.values()):
+            raise ValueError("found a folder in storacle.roots that holds lorchestra's own files; expected another one")
+        storacle = {
+            "path": root / self.storacle.path,
+            "token": token.below(root) if token else None,
+            "roots": MappingProxyType(roots),
+        }
         complete: dict[str, Any] = {
             "root": root,
             "run_store": self.run_store.model_copy(update={"path": root / self.run_store.path}),
-            "storacle": self.storacle.model_copy(update={"path": root / self.storacle.path}),
+            "storacle": self.storacle.model_copy(update=storacle),
         }
         if self.llm and self.llm.api_key:
             complete["llm"] = self.llm.model_copy(update={"api_key": self.llm.api_key.below(root)})

@@ -69,10 +69,10 @@ _UNKNOWN = Meaning(PermanentError, "the service answered with an error code that
 # Names of the protocol. Other names in a pointer are keys of what was sent, and those may be data.
 # fmt: off
 POINTER_WORDS = frozenset({
-    "after", "attempt_n", "columns", "correlation_id", "count", "dataset", "eq", "expected", "group", "gt", "gte",
-    "idempotency_key", "in", "is_null", "key", "key_columns", "kind", "limit", "lt", "lte", "max", "meta", "method",
-    "min", "namespace", "ne", "op_id", "ops", "params", "plan", "read", "rows", "run_id", "table", "token",
-    "unprocessed", "value", "version", "where",
+    "after", "attempt_n", "columns", "content", "content_base64", "correlation_id", "count", "dataset", "eq",
+    "expected", "group", "gt", "gte", "idempotency_key", "in", "is_null", "key", "key_columns", "kind", "limit",
+    "lt", "lte", "max", "meta", "method", "min", "namespace", "ne", "op_id", "ops", "params", "path", "plan",
+    "read", "root", "rows", "run_id", "table", "token", "unprocessed", "value", "version", "where",
 })
 # fmt: on
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
@@ -10,13 +9,14 @@ from typing import Any, TypeAlias
 from lorchestra.code_names import type_name
 from lorchestra.errors import Path, pointer
 from lorchestra.json_value import JSONValue
+from lorchestra.reporting import log
 from lorchestra.storacle import codec
 from lorchestra.storacle.codec import Batch, Call, Invalid, Message, Notification, Params
 from lorchestra.storacle.error_codes import ErrorCode
 
 Method: TypeAlias = Callable[[Params], JSONValue]
 
-_log = logging.getLogger(__name__)
+_LOG = log.get_logger(__name__)
 
 
 class RpcError(Exception):
@@ -66,9 +66,11 @@ class Dispatcher:
             return codec.error_response(id, error.code, error.data())
         except Exception as error:  # noqa: BLE001  the edge of the service: whatever happened, the peer gets an answer
             # The message of a foreign exception could quote a row.
-            _log.error(
+            _LOG.error(
                 "storacle.internal_error",
-                extra={"rpc_method": request.method, "error_type": type_name(type(error)), "raised_at": _place(error)},
+                rpc_method=request.method,
+                error_type=type_name(type(error)),
+                raised_at=_place(error),
             )
             return codec.error_response(id, ErrorCode.INTERNAL)
 

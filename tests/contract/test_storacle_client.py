@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,20 @@ from lorchestra.items import Checkpoint, Item, Marker, MarkerResult, Record, Rej
 from lorchestra.plan_builder import PlanKeys, PlanSpec, plan_ops
 from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import OpResult, OpStatus, PlanRefused, RpcClient, RpcMeta, StoracleClient, codec, submit_plan
+from lorchestra.storacle.backends.sqlite import SqliteBackend
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.counting import CountingService
+from lorchestra.storacle.data_service import DataService
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.journal import JournalService
 from lorchestra.storacle.transports import InProcessTransport, RecordingTransport, Service, Transport
+from lorchestra.storacle.transports.http import HttpTransport
+from tests.standins.storacle_http import HttpStoracle
 
 META = RpcMeta(job_id="j", run_id="01RUN", step_id="write", correlation_id="01RUN", ts="2024-01-01T00:00:00Z")
 SMOKE = replace(META, namespace="smoke_a")
 SECRET = "Jane Doe"
+TOKEN = "a-token"
 KEY = "jane_doe"
 """A key of what is sent, which may be data too."""
 
@@ -71,23 +76,70 @@ class ScriptedTransport:
 
 
 class World:
-    def __init__(self, service: JournalService, transport: Transport) -> None:
+    def __init__(self, service: Service, transport: Transport, effects: Callable[[], int]) -> None:
         self.service = service
+        self._effects = effects
         self.recorder = RecordingTransport(transport)
         self.client = RpcClient(self.recorder, page_rows=3)
 
     def submit(self, *ops: StoracleOp, meta: RpcMeta = META) -> tuple[OpResult, ...]:
         return submit_plan(_plan(*ops), meta, client=self.client)
 
+    @property
+    def effects(self) -> int:
+        """How many ops have been applied."""
+        return self._effects()
+
     def read(self, meta: RpcMeta = META, /, **read: Any) -> list[Mapping[str, Any]]:
         return list(self.client.query({"dataset": "raw", "table": "objects", **read}, meta))
 
 
-@pytest.fixture(params=["memory", "journal", "encoded"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    service = JournalService(tmp_path / "journal" if request.param == "journal" else None)
-    transport = EncodedTransport(service) if request.param == "encoded" else InProcessTransport(service)
-    return World(service, transport)
+@pytest.fixture(scope="module")
+def over_http() -> Iterator[HttpStoracle]:
+    with HttpStoracle(token=TOKEN) as server:
+        yield server
+
+
+WORLDS = (
+    "journal in memory, in process",
+    "journal in memory, encoded",
+    "journal in memory, http",
+    "journal, in process",
+    "sqlite in memory, http",
+    "sqlite, encoded",
+    "sqlite, in process",
+)
+
+
+@contextmanager
+def _backing(name: str, folder: Path) -> Iterator[tuple[Service, Callable[[], int]]]:
+    """A service, and how many ops it has applied."""
+    path = None if name.endswith("in memory") else folder / "data"
+    if name.startswith("journal"):
+        journal = JournalService(path)
+        yield journal, lambda: journal.effects
+        return
+    backend = SqliteBackend(path)
+    service = DataService(backend)
+    yield service, lambda: backend.effects
+    service.close()
+
+
+@pytest.fixture(params=WORLDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    backing, transport = request.param.split(", ")
+    with _backing(backing, tmp_path) as (service, effects):
+        match transport:
+            case "encoded":
+                yield World(service, EncodedTransport(service), effects)
+            case "http":
+                server: HttpStoracle = request.getfixturevalue("over_http")
+                server.service = service
+                http = HttpTransport(server.url, token=lambda: TOKEN)
+                yield World(service, http, effects)
+                http.close()
+            case _:
+                yield World(service, InProcessTransport(service), effects)
 
 
 def _plan(*ops: StoracleOp) -> StoraclePlan:
@@ -229,7 +281,7 @@ def test_same_plan_again_has_no_second_effect(world: World) -> None:
     again = world.submit(*ops)
     assert [one.status for one in again] == [OpStatus.ALREADY] * 3
     assert [one.counts for one in again] == [one.counts for one in first]
-    assert world.service.effects == 4
+    assert world.effects == 4
     assert world.read()[0] == {"k": "x", "v": 2}
 
 
@@ -249,7 +301,7 @@ def test_same_key_twice_in_a_plan_has_one_effect(world: World) -> None:
     one = _append("a", {"k": "x"}, group="g")
     results = world.submit(one, replace(one, op_id="b"))
     assert [result.status for result in results] == [OpStatus.APPLIED, OpStatus.ALREADY]
-    assert world.service.effects == 1
+    assert world.effects == 1
 
 
 def test_what_the_plan_builder_makes_of_a_stream_lands_with_its_markers_quarantine_and_cursor(world: World) -> None:
@@ -295,7 +347,7 @@ def test_method_the_service_does_not_have_is_refused_by_name(world: World, metho
 
 def test_atomic_group_lands_whole_or_not_at_all(world: World) -> None:
     world.submit(_upsert("before", {"k": "x", "v": 0}), _put("cursor", 1))
-    effects = world.service.effects
+    effects = world.effects
     with pytest.raises(PlanRefused) as caught:
         world.submit(
             _upsert("alone", {"k": "w"}),
@@ -308,8 +360,8 @@ def test_atomic_group_lands_whole_or_not_at_all(world: World) -> None:
     assert caught.value.op_id == "d"
     assert [one.op_id for one in caught.value.applied] == ["alone"]
     assert world.read() == [{"k": "w"}, {"k": "x", "v": 0}]
-    assert world.service.rows("prod", "storacle", "_state") == [{"key": "cursor", "value": 1}]
-    assert world.service.effects == effects + 1
+    assert world.read(dataset="storacle", table="_state") == [{"key": "cursor", "value": 1}]
+    assert world.effects == effects + 1
 
 
 def test_refused_group_can_land_once_what_it_asserts_holds(world: World) -> None:
@@ -599,7 +651,7 @@ def test_namespaces_see_nothing_of_each_other(world: World) -> None:
     world.client.open_run(SMOKE)
     world.submit(_upsert("d", {"k": 2}))
     assert [row["k"] for row in world.read()] == [1, 2]
-    assert world.service.rows("smoke_a", "raw", "objects") == []
+    assert world.read(SMOKE) == []
 
 
 @pytest.mark.parametrize("namespace", ["", "smoke_", "smoke_A", "smoke_a/b", "production", "smoke_" + "a" * 21])
@@ -615,7 +667,7 @@ def test_threads_share_a_client_and_each_op_has_one_effect(world: World) -> None
         thread.start()
     for thread in threads:
         thread.join()
-    assert world.service.effects == 10
+    assert world.effects == 10
     assert len(world.read()) == 10
 
 

@@ -59,7 +59,7 @@ def test_a_run_that_comes_to_its_end_leaves_its_values_in_the_data_only(
     assert_nothing_shows({**ended.printed, **project.known(), **project.left()})
     assert [path.name for path in project.private.rglob("*")] == []
     # They were there: what the data plane and the service got holds them.
-    data = {"data": project.journal.read_bytes()}
+    data = project.data
     for channel in ("row", "row-key", "cursor", "stats", "ctx", "answer"):
         assert shown(data, channel) == set(canary.SHAPES), channel
     asked = {"asked": b"".join(json.dumps(one.body).encode() for one in service.asked)}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lorchestra.storacle.journal import JournalService
 from tests.e2e.cli import DEADLINE_S, Finished, Project, clean_environment
+from tests.e2e.data_plane import data_rows
 
 # Each waits, in the midst of its items, until a file says that it may go on.
 WAITING = """
@@ -116,8 +116,7 @@ class Scene:
         return self.project("runs", "resume", run.run_id)
 
     def rows(self) -> list[str]:
-        service = JournalService(self.project.root / ".lorchestra" / "data.jsonl")
-        return [row["idem_key"] for row in service.rows("prod", "events", "event_log")]
+        return [row["idem_key"] for row in data_rows(self.project.root, "events", "event_log")]
 
     def private_files(self) -> list[Path]:
         return list((self.project.root / ".lorchestra" / "private").rglob("*"))

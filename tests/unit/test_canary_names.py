@@ -23,6 +23,7 @@ from lorchestra.reporting import log
 from lorchestra.schemas import Envelope, JobDef
 from lorchestra.storacle import params
 from lorchestra.storacle.error_codes import POINTER_WORDS, ErrorCode, error_for
+from lorchestra.storacle.outward.file_write import FileWrite
 from lorchestra.storacle.read_spec import Comparison, _ReadParams
 from lorchestra.supervision.scope import StepRaised
 
@@ -186,7 +187,7 @@ def test_a_pointer_shows_words_of_the_protocol_and_positions() -> None:
 
 
 def test_every_word_of_the_protocol_can_be_shown() -> None:
-    models: list[type[BaseModel]] = [_ReadParams]
+    models: list[type[BaseModel]] = [_ReadParams, FileWrite]
     models += [one for one in vars(params).values() if isinstance(one, type) and issubclass(one, params.Params)]
     fields = {name for model in models for name in model.model_fields}
 

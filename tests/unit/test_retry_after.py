@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorchestra.handlers.retry_after import LONGEST_S, parse_retry_after
+from lorchestra.retry_after import LONGEST_S, parse_retry_after
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -47,7 +47,7 @@ def test_without_a_file_the_defaults_apply_below_the_working_directory(tmp_path:
     assert found.callables_path == tmp_path / "callables"
     assert found.content_path == tmp_path
     assert (found.run_store.kind, found.run_store.path) == (RunStoreKind.SQLITE, tmp_path / ".lorchestra")
-    assert (found.storacle.kind, found.storacle.path) == (StoracleKind.JOURNAL, tmp_path / ".lorchestra/data.jsonl")
+    assert (found.storacle.kind, found.storacle.path) == (StoracleKind.SQLITE, tmp_path / ".lorchestra/data.db")
     assert (found.log.format, found.log.level) == (LogFormat.CONSOLE, LogLevel.INFO)
     assert found.llm is None
     assert found.profile is None

@@ -10,10 +10,10 @@ import orjson
 from lorchestra.errors import Path
 from lorchestra.json_value import canonical_bytes
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.journal.filter import is_match
-from lorchestra.storacle.journal.state import Counts, Key, Table, Transaction, kind_of
+from lorchestra.storacle.journal.state import Counts, Key, Table, Transaction
 from lorchestra.storacle.params import AssertExists, AssertRows, AssertUnique, Rows, StatePut, parse
 from lorchestra.storacle.read_spec import Where, parse_where
+from lorchestra.storacle.row_filter import is_match, kind_of
 from lorchestra.storacle.service import RpcError
 
 STATE_DATASET = "storacle"

@@ -22,12 +22,12 @@ from lorchestra.storacle.codec import Message
 from lorchestra.storacle.codec import Params as RpcParams
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.journal.file import Append, Journal, JournalFile, NoJournal
-from lorchestra.storacle.journal.filter import is_match
 from lorchestra.storacle.journal.methods import ALIASES, METHODS
 from lorchestra.storacle.journal.state import State, Table, Transaction, key_from, values_of
 from lorchestra.storacle.params import ExecutePlan, Meta, Op, OpenRun, Query, parse, parse_ops
 from lorchestra.storacle.protocol import OpStatus
 from lorchestra.storacle.read_spec import Read, parse_read
+from lorchestra.storacle.row_filter import is_match
 from lorchestra.storacle.service import Dispatcher, RpcError
 
 PAGE_BYTES = 4 * 1024 * 1024

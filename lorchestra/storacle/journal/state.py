@@ -6,7 +6,6 @@ looking inside, and a row is written to the journal as it lies here.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ import orjson
 
 from lorchestra.json_value import canonical_bytes
 from lorchestra.storacle.params import is_identifier
+from lorchestra.storacle.row_filter import kind_of
 
 # Type and value by turns, so that keys of mixed types have an order, and true is not 1.
 Key: TypeAlias = tuple[Any, ...]
@@ -194,15 +194,6 @@ def key_from(values: Iterable[Any]) -> Key | None:
 
 def values_of(key: Key) -> list[Any]:
     return list(key[1::2])
-
-
-def kind_of(value: object) -> int | None:
-    """The kinds of plain values, in their order; None for what has no place in it."""
-    if isinstance(value, bool):
-        return 0
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        return 1
-    return 2 if isinstance(value, str) else None
 
 
 def _known(key: Key | None) -> Key:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lorchestra.cli.main import run as run_command_line
-from lorchestra.storacle.journal import JournalService
+from tests.e2e.data_plane import data_rows
 
 from . import canary
 
@@ -154,8 +154,12 @@ class Project:
         return self.root / ".lorchestra" / "private"
 
     @property
-    def journal(self) -> Path:
-        return self.root / ".lorchestra" / "data.jsonl"
+    def data(self) -> dict[str, bytes]:
+        """What is on disk of the data that the jobs wrote."""
+        return {path.name: path.read_bytes() for path in self._data_files()}
+
+    def _data_files(self) -> tuple[Path, ...]:
+        return tuple((self.root / ".lorchestra").glob("data.db*"))
 
     def known(self) -> dict[str, bytes]:
         """What the commands about runs print, for people and for machines."""
@@ -166,12 +170,12 @@ class Project:
         return {where: text for one in (listed, *shown) for where, text in one.printed.items()}
 
     def rows(self, dataset: str, table: str) -> list[dict[str, Any]]:
-        return JournalService(self.journal).rows("prod", dataset, table)
+        return data_rows(self.root, dataset, table)
 
     def left(self, *, but: Sequence[Path] = ()) -> dict[str, bytes]:
         """Every file of the project, the temporary folder and the home, but what the author wrote and the data."""
         authored = [self.root / name for name in ("callables", "jobs", "lorchestra.yaml")]
-        spared = [*authored, self.journal, *but]
+        spared = [*authored, *self._data_files(), *but]
         return {
             str(path.relative_to(self.root.parent)): path.read_bytes() if path.is_file() else b""
             for folder in (self.root, self._temporary, self._home)

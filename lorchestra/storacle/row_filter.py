@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lorchestra.storacle.journal.state import kind_of
 from lorchestra.storacle.read_spec import Comparison, Condition, Where
 
 _ORDER: Mapping[Comparison, Callable[[Any, Any], bool]] = {
@@ -20,6 +20,15 @@ _ORDER: Mapping[Comparison, Callable[[Any, Any], bool]] = {
 
 def is_match(row: Mapping[str, Any], where: Where) -> bool:
     return all(_holds(condition, row.get(condition.column)) for condition in where)
+
+
+def kind_of(value: object) -> int | None:
+    """The kinds of plain values, in their order; None for what has no place in it."""
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return 1
+    return 2 if isinstance(value, str) else None
 
 
 def _holds(condition: Condition, value: object) -> bool:

@@ -1,0 +1,158 @@
+"""Rows a second into SQLite through client and service, over those of a bare loop that does the least."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import statistics
+import string
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks.figure import Figure
+from lorchestra.schemas import StoracleOp, StoraclePlan
+from lorchestra.storacle import RpcClient, RpcMeta
+from lorchestra.storacle.backends.sqlite import SqliteBackend
+from lorchestra.storacle.data_service import DataService
+from lorchestra.storacle.transports import InProcessTransport, Transport
+
+ROWS = 100_000
+BATCH = 1_000
+ROUNDS = 3
+MEMORY_MIB = 120
+
+META = RpcMeta(job_id="bench", run_id="bench", step_id="write", correlation_id="bench", ts="2026-01-01T00:00:00+00:00")
+
+CHILD = f"""
+from pathlib import Path
+import sys
+from benchmarks.stream import peak_mib
+from benchmarks.upserts import Store, rows
+with Store(Path(sys.argv[1])) as store:
+    store.upsert(rows({ROWS}))
+print(peak_mib())
+"""
+
+
+def rows(number: int) -> Iterator[list[dict[str, Any]]]:
+    """Batches of rows with a payload of 2 KB, made of a few thousand words."""
+    chance = random.Random(1)
+    words = ["".join(chance.choices(string.ascii_letters, k=60)) for _ in range(4_000)]
+    for start in range(0, number, BATCH):
+        yield [
+            {
+                "idem_key": f"gmail:acct1:{position:08d}",
+                "source_system": "gmail",
+                "connection_name": "acct1",
+                "object_type": "email",
+                "external_id": f"{position:016x}",
+                "payload": {"id": position, "headers": [{"name": "h", "value": words[one]} for one in picked]},
+                "last_seen": "2026-01-01T00:00:00Z",
+                "correlation_id": "bench",
+            }
+            for position in range(start, min(start + BATCH, number))
+            for picked in (chance.sample(range(4_000), 24),)
+        ]
+
+
+class Store:
+    """The whole way of a row: client, service, SQLite."""
+
+    def __init__(self, path: Path, transport: Callable[[DataService], Transport] = InProcessTransport) -> None:
+        self._service = DataService(SqliteBackend(path))
+        self._client = RpcClient(transport(self._service))
+        self._meta = replace(META, token=self._client.open_run(META))
+        self._keys = map(str, count())
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._service.close()
+
+    def upsert(self, batches: Iterator[list[dict[str, Any]]] | Sequence[list[dict[str, Any]]]) -> None:
+        for batch in batches:
+            params = {"dataset": "raw", "table": "raw_objects", "key_columns": ["idem_key"], "rows": batch}
+            op = StoracleOp(op_id="op", method="table.upsert", params=params, idempotency_key=next(self._keys))
+            self._client.execute_plan(StoraclePlan(correlation_id="bench", ops=(op,)), self._meta)
+
+
+def bare(path: Path, batches: Sequence[list[dict[str, Any]]]) -> None:
+    """Encodes each payload once and upserts: no comparison, no ledger, no types."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA page_size = 16384")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    names = tuple(batches[0][0])
+    connection.execute(f"CREATE TABLE t ({', '.join(names)}, PRIMARY KEY (idem_key))")
+    marks, updates = ", ".join("?" * len(names)), ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    sql = f"INSERT INTO t VALUES ({marks}) ON CONFLICT (idem_key) DO UPDATE SET {updates}"
+    for batch in batches:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(sql, [tuple({**row, "payload": orjson.dumps(row["payload"])}.values()) for row in batch])
+        connection.execute("COMMIT")
+    connection.close()
+
+
+def measure() -> list[Figure]:
+    from tests.standins.storacle_http import HttpStoracle
+
+    taken: dict[str, list[float]] = {"bare": [], "first": [], "second": [], "http": []}
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        # First: the peak of a child counts what its parent held when it was started.
+        child = [sys.executable, "-c", CHILD, str(Path(folder, "memory.db"))]
+        done = subprocess.run(child, check=True, capture_output=True, text=True)
+        batches = list(rows(ROWS))
+        for number in range(ROUNDS):
+            at = Path(folder, str(number))
+            taken["bare"].append(_rate(lambda at=at: bare(at.with_suffix(".bare"), batches)))  # type: ignore[misc]
+            with Store(at.with_suffix(".db")) as store:
+                taken["first"].append(_rate(lambda store=store: store.upsert(batches)))  # type: ignore[misc]
+                taken["second"].append(_rate(lambda store=store: store.upsert(batches)))  # type: ignore[misc]
+            with HttpStoracle() as server:
+                taken["http"].append(_over_http(server, at.with_suffix(".http"), batches))
+            for path in Path(folder).iterdir():
+                path.unlink()
+    rate = {name: statistics.median(rates) for name, rates in taken.items()}
+    return [
+        _figure("upserts in process, over a bare loop", rate["first"], rate["bare"], 0.45),
+        _figure("the same rows again, over the first time", rate["second"], rate["first"], 1.0),
+        _figure("upserts over HTTP, over a bare loop", rate["http"], rate["bare"], 0.25),
+        Figure(
+            name=f"peak memory, {ROWS:,} upserts",
+            measured=float(done.stdout),
+            baseline=MEMORY_MIB,
+            unit="MiB",
+            bound=1,
+        ),
+    ]
+
+
+def _over_http(server: Any, path: Path, batches: Sequence[list[dict[str, Any]]]) -> float:
+    from lorchestra.storacle.transports.http import HttpTransport
+
+    def reach(service: DataService) -> HttpTransport:
+        server.service = service
+        return HttpTransport(server.url)
+
+    with Store(path, reach) as store:
+        return _rate(lambda: store.upsert(batches))
+
+
+def _rate(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return ROWS / (time.perf_counter() - begin)
+
+
+def _figure(name: str, measured: float, baseline: float, bound: float) -> Figure:
+    return Figure(name=name, measured=measured, baseline=baseline, unit="rows/s", bound=bound, at_least=True)

@@ -1,0 +1,3 @@
+from lorchestra.storacle.backends.sqlite.backend import SqliteBackend
+
+__all__ = ["SqliteBackend"]

@@ -1,0 +1,212 @@
+"""A declared table: a column of the file for each of its own, and the hash of its content, which says what changes."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from lorchestra.json_value import canonical_bytes
+from lorchestra.storacle.backends.sqlite.layout import Change, Key, Moment, SqlValue, Written, listed, matches, quoted
+from lorchestra.storacle.error_codes import ErrorCode
+from lorchestra.storacle.service import RpcError
+from lorchestra.storacle.tables import Role, Table, Type
+
+CONTENT_HASH = "_content_hash"
+
+_AFFINITY: Mapping[Type, str] = {
+    Type.STRING: "TEXT",
+    Type.TIMESTAMP: "TEXT",
+    Type.JSON: "TEXT",
+    Type.INT64: "INTEGER",
+    Type.BOOL: "INTEGER",
+    Type.FLOAT64: "REAL",
+}
+
+
+@lru_cache(maxsize=4096)
+def timestamp(value: str | datetime) -> str:
+    """A time in UTC and of one width, so that times sort as texts. Raises ValueError for what is no time."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        raise TypeError
+    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return aware.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class DeclaredLayout:
+    def __init__(self, physical: str, table: Table) -> None:
+        self.physical = physical
+        self.table = table
+        self.key_columns = self.key_names = table.key_columns
+        self.columns = {column.name: column for column in table.columns}
+        hashed = [column for column in table.content if column.name != table.verdict]
+        hashed.sort(key=lambda column: column.type is Type.JSON)
+        self._hashed = tuple(column.name for column in hashed)
+        self._plain = sum(column.type is not Type.JSON for column in hashed)
+        self._take = {column.name: _IN[column.type] for column in table.columns}
+        self._texts = frozenset(column.name for column in table.columns if column.type is Type.STRING)
+        self._given = lru_cache(maxsize=1)(self._given_at)
+        names = (*self.columns, CONTENT_HASH)
+        self._insert = f"INSERT INTO {quoted(physical)} ({listed(names)}) VALUES ({', '.join('?' * len(names))})"
+        self._updates: dict[tuple[str, ...], str] = {}
+        self._last_seen = tuple(column.name for column in table.columns if column.role is Role.LAST_SEEN)
+
+    def ddl(self) -> tuple[str, ...]:
+        columns = [f"{quoted(column.name)} {_AFFINITY[column.type]}" for column in self.table.columns]
+        for position, column in enumerate(self.table.columns):
+            if column.name in self.key_columns:
+                columns[position] += " NOT NULL"
+        # Before the payload, which is long: a column behind it is slow to read.
+        columns.insert(len(self.key_columns), f"{quoted(CONTENT_HASH)} BLOB NOT NULL")
+        key = listed(self.key_columns)
+        return (f"CREATE TABLE {quoted(self.physical)} ({', '.join(columns)}, PRIMARY KEY ({key}))",)
+
+    def key_of(self, row: object) -> Key:
+        if not isinstance(row, Mapping):
+            raise RpcError(ErrorCode.INVALID_PARAMS)
+        return self.read_in({name: row.get(name) for name in self.key_columns}).key
+
+    def read_in(self, row: object) -> Written:
+        columns = self.columns
+        if not isinstance(row, Mapping) or not columns.keys() >= row.keys():
+            raise RpcError(ErrorCode.INVALID_PARAMS)
+        says: dict[str, SqlValue] = {}
+        name = ""
+        try:
+            for name, value in row.items():
+                # Nearly all are texts, and asking so here is a third of what a call costs.
+                is_plain = value is None or (type(value) is str and name in self._texts)
+                says[name] = value if is_plain else self._take[name](value)
+        except (ValueError, TypeError):
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=(name,)) from None
+        key = tuple([says.get(name) for name in self.key_columns])
+        if None in key:
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=(self.key_columns[key.index(None)],))
+        return Written(key, says)
+
+    def wanted(self, rows: Sequence[Written]) -> tuple[str, ...]:
+        missing = {name for row in rows for name in self._hashed if name not in row.says}
+        verdict = () if self.table.verdict is None else (self.table.verdict,)
+        return (CONTENT_HASH, *verdict, *sorted(missing))
+
+    def insertion(self, row: Written, moment: Moment) -> Change:
+        get = row.says.get
+        values = [get(name, given) for name, given in self._given(moment)]
+        return Change(self._insert, (*values, self._hash(row.says, {})))
+
+    def change(self, row: Written, old: Mapping[str, Any], moment: Moment) -> Change | None:
+        says, verdict = row.says, self.table.verdict
+        content_hash = self._hash(says, old)
+        is_same = content_hash == old[CONTENT_HASH]
+        if is_same and (verdict is None or verdict not in says or says[verdict] == old[verdict]):
+            return None
+        new = {name: value for name, value in says.items() if self.columns[name].role is not Role.FIRST_SEEN}
+        new[CONTENT_HASH] = content_hash
+        for column in self.columns.values():
+            if column.role is Role.LAST_SEEN:
+                new.setdefault(column.name, moment.at)
+            elif column.role is Role.RUN:
+                new.setdefault(column.name, moment.run_id)
+        if verdict is not None and not is_same:
+            # It spoke of what the row said before.
+            new.setdefault(verdict, None)
+        return self._update(new, row.key)
+
+    def is_same(self, row: Written, old: Mapping[str, Any]) -> bool:
+        return bool(self._hash(row.says, old) == old[CONTENT_HASH])
+
+    def touch(self, row: Written, moment: Moment) -> Change | None:
+        if not self._last_seen:
+            return None
+        return self._update({name: row.says.get(name, moment.at) for name in self._last_seen}, row.key)
+
+    def read_out(self, row: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
+        return {
+            name: _OUT.get(self.columns[name].type, _as_is)(value) for name, value in zip(columns, row, strict=True)
+        }
+
+    def _update(self, new: Mapping[str, SqlValue], key: Key) -> Change:
+        names = tuple(new)
+        sql = self._updates.get(names)
+        if sql is None:
+            assignments = ", ".join(f"{quoted(name)} = ?" for name in names)
+            sql = f"UPDATE {quoted(self.physical)} SET {assignments} WHERE {matches(self.key_columns)}"
+            self._updates[names] = sql
+        return Change(sql, (*new.values(), *key))
+
+    def _given_at(self, moment: Moment) -> tuple[tuple[str, SqlValue], ...]:
+        """What each column of a new row has when the row does not say."""
+        given = {Role.FIRST_SEEN: moment.at, Role.LAST_SEEN: moment.at, Role.RUN: moment.run_id}
+        return tuple((column.name, given.get(column.role)) for column in self.table.columns)
+
+    def _hash(self, says: Mapping[str, SqlValue], old: Mapping[str, Any]) -> bytes:
+        content: list[Any] = [says[name] if name in says else old.get(name) for name in self._hashed]
+        # Texts of JSON come last, and are long: they are hashed as they are, and not written as JSON once more.
+        plain = content[: self._plain]
+        texts = content[self._plain :]
+        digest = hashlib.blake2b(orjson.dumps([*plain, *[text and len(text) for text in texts]]), digest_size=16)
+        for text in texts:
+            if text is not None:
+                digest.update(text.encode())
+        return digest.digest()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        # A member of an enum is a text, and SQLite wants a plain one.
+        return str.__str__(value)
+    if isinstance(value, datetime):
+        return timestamp(value)
+    raise ValueError
+
+
+def _integer(value: Any) -> int:
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return value
+    raise ValueError
+
+
+def _real(value: Any) -> float:
+    if type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    raise ValueError
+
+
+def _flag(value: Any) -> int:
+    if type(value) is bool:
+        return int(value)
+    raise ValueError
+
+
+def _json(value: Any) -> str:
+    return canonical_bytes(value).decode()
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _out_json(value: Any) -> Any:
+    return None if value is None else orjson.loads(value)
+
+
+def _out_flag(value: Any) -> Any:
+    return None if value is None else bool(value)
+
+
+_IN: Mapping[Type, Callable[[Any], SqlValue]] = {
+    Type.STRING: _text,
+    Type.TIMESTAMP: timestamp,
+    Type.JSON: _json,
+    Type.INT64: _integer,
+    Type.BOOL: _flag,
+    Type.FLOAT64: _real,
+}
+_OUT: Mapping[Type, Callable[[Any], Any]] = {Type.JSON: _out_json, Type.BOOL: _out_flag}

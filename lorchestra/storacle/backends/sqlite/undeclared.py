@@ -1,0 +1,86 @@
+"""A table that nobody declared: made by the first who writes it, its rows JSON texts under their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from lorchestra.json_value import canonical_bytes
+from lorchestra.storacle.backends.sqlite import keys
+from lorchestra.storacle.backends.sqlite.layout import Change, Key, Moment, Written
+from lorchestra.storacle.error_codes import ErrorCode
+from lorchestra.storacle.params import is_identifier
+from lorchestra.storacle.row_filter import kind_of
+from lorchestra.storacle.service import RpcError
+
+
+class UndeclaredLayout:
+    key_names: tuple[str, ...] = ("key",)
+
+    def __init__(self, physical: str, key_columns: tuple[str, ...]) -> None:
+        self.physical = physical
+        self.key_columns = key_columns
+        self._columns: set[str] = set()
+        self._insert = f'INSERT INTO "{physical}" (key, row) VALUES (?, ?)'
+        self._update = f'UPDATE "{physical}" SET row = ? WHERE key = ?'
+
+    def ddl(self) -> tuple[str, ...]:
+        return (f'CREATE TABLE "{self.physical}" (key BLOB PRIMARY KEY NOT NULL, row TEXT NOT NULL)',)
+
+    def key_of(self, row: object) -> Key:
+        return self.read_in(row).key
+
+    def read_in(self, row: object) -> Written:
+        if not isinstance(row, Mapping) or not self._has_columns_of(row):
+            raise RpcError(ErrorCode.INVALID_PARAMS)
+        try:
+            encoded = canonical_bytes(row)
+        except TypeError:
+            raise RpcError(ErrorCode.INVALID_PARAMS) from None
+        key = self.key_from(row.get(column) for column in self.key_columns)
+        if key is None:
+            # A date is text once it is JSON, so only what JSON holds can say whether a key is missing.
+            plain = orjson.loads(encoded)
+            key = self.key_from(plain.get(column) for column in self.key_columns)
+        if key is None:
+            missing = next(column for column in self.key_columns if kind_of(row.get(column)) is None)
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=(missing,))
+        return Written(key, encoded.decode())
+
+    def key_from(self, values: Any) -> Key | None:
+        encoded = keys.encode(values)
+        return None if encoded is None else (encoded,)
+
+    def wanted(self, rows: Sequence[Written]) -> tuple[str, ...]:
+        return ("row",)
+
+    def insertion(self, row: Written, moment: Moment) -> Change:
+        return Change(self._insert, (*row.key, row.says))
+
+    def change(self, row: Written, old: Mapping[str, Any], moment: Moment) -> Change | None:
+        before = old["row"]
+        if before == row.says:
+            return None
+        merged = canonical_bytes({**orjson.loads(before), **orjson.loads(row.says)}).decode()
+        return None if merged == before else Change(self._update, (merged, *row.key))
+
+    def is_same(self, row: Written, old: Mapping[str, Any]) -> bool:
+        return bool(old["row"] == row.says)
+
+    def touch(self, row: Written, moment: Moment) -> Change | None:
+        return None
+
+    def read_out(self, row: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads(row[0])
+        return found
+
+    def _has_columns_of(self, row: Mapping[Any, Any]) -> bool:
+        """Whether the names in the row can be column names."""
+        if not self._columns.issuperset(row):
+            new = [name for name in row if name not in self._columns]
+            if not all(is_identifier(name) for name in new):
+                return False
+            self._columns.update(new)
+        return True

@@ -1,0 +1,1 @@
+"""What storacle writes beyond its own tables: files, SQLite copies and spreadsheets."""

@@ -1,0 +1,140 @@
+"""Where files may be written: below roots that the operator named, and nowhere else.
+
+Folders are opened one by one, each from its parent's descriptor and never through a symbolic link. So what is checked
+is what is used, whoever moves folders about meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from types import MappingProxyType
+
+from lorchestra.errors import ConfigurationError, Path
+from lorchestra.storacle.error_codes import ErrorCode
+from lorchestra.storacle.params import Params
+from lorchestra.storacle.service import RpcError
+
+PROD = "prod"
+SMOKE_FOLDER = "_smoke"
+DRAFT_PREFIX = ".lorchestra~"
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+_SMOKE_PREFIX = "smoke_"
+_LONGEST_PATH = 1024
+_LONGEST_PART = 255
+# SQLite takes a file of such a name for a part of the database beside it: writing one would change that database.
+_SIDE_FILES = ("-journal", "-wal", "-shm")
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_CODES = {
+    errno.ENOSPC: ErrorCode.STORAGE_FULL,
+    errno.EDQUOT: ErrorCode.STORAGE_FULL,
+    errno.EFBIG: ErrorCode.STORAGE_FULL,
+    errno.ELOOP: ErrorCode.FORBIDDEN,
+    errno.ENOTDIR: ErrorCode.FORBIDDEN,
+    errno.EISDIR: ErrorCode.FORBIDDEN,
+    errno.ENXIO: ErrorCode.FORBIDDEN,
+    errno.EACCES: ErrorCode.FORBIDDEN,
+    errno.EPERM: ErrorCode.FORBIDDEN,
+    errno.EROFS: ErrorCode.FORBIDDEN,
+    errno.ENAMETOOLONG: ErrorCode.INVALID_PARAMS,
+}
+
+
+class Target(Params):
+    """Of file.write and sqlite.sync."""
+
+    root: str = "files"
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A name in an open folder. `path` leads there too, but only the descriptor is proof against being led astray."""
+
+    folder: int
+    name: str
+    path: FilePath
+
+
+class Roots:
+    def __init__(self, folders: Mapping[str, FilePath]) -> None:
+        for name, folder in folders.items():
+            if not folder.is_absolute():
+                raise ConfigurationError(f"the folder of the root '{name}' has to be an absolute path")
+        self._folders = MappingProxyType(dict(folders))
+
+    @contextmanager
+    def open(self, target: Target, *, namespace: str, at: Path = ()) -> Iterator[Place]:
+        """The place that a target means in a namespace; its folders are made if need be. Every OSError, in the `with`
+        as well, becomes an RpcError.
+        """
+        folder = self._folders.get(target.root)
+        if folder is None:
+            raise RpcError(ErrorCode.FORBIDDEN, at=(*at, "root"))
+        *parents, name = _parts(target.path, namespace, (*at, "path"))
+        try:
+            descriptor = _walk(folder, parents)
+            try:
+                yield Place(folder=descriptor, name=name, path=folder.joinpath(*parents, name))
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            # Without its cause: the message of an OSError quotes the path.
+            raise RpcError(_CODES.get(error.errno or 0, ErrorCode.UNAVAILABLE), at=(*at, "path")) from None
+
+
+def _parts(path: str, namespace: str, at: Path) -> tuple[str, ...]:
+    parts = path.split("/")
+    if len(path) > _LONGEST_PATH or not all(_is_file_name(part) for part in parts if part):
+        raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
+    if any(part in ("", ".", "..") for part in parts):
+        raise RpcError(
+            ErrorCode.FORBIDDEN if ".." in parts or path.startswith("/") else ErrorCode.INVALID_PARAMS, at=at
+        )
+    # Folded, for file systems that are: there the folders of smoke runs go by other spellings as well.
+    folded = [part.casefold() for part in parts]
+    if any(part.startswith(DRAFT_PREFIX) for part in folded) or folded[-1].endswith(_SIDE_FILES):
+        raise RpcError(ErrorCode.FORBIDDEN, at=at)
+    if namespace != PROD:
+        return (SMOKE_FOLDER, namespace.removeprefix(_SMOKE_PREFIX), *parts)
+    if folded[0] == SMOKE_FOLDER:
+        raise RpcError(ErrorCode.FORBIDDEN, at=at)
+    return tuple(parts)
+
+
+def _is_file_name(part: str) -> bool:
+    try:
+        return len(part.encode()) <= _LONGEST_PART and part.isprintable()
+    except UnicodeEncodeError:
+        return False
+
+
+def _walk(root: FilePath, parents: list[str]) -> int:
+    """The descriptor of the folder. The operator vouches for the root itself, which may be reached by a link."""
+    root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in parents:
+        try:
+            below = _enter(descriptor, part)
+        finally:
+            os.close(descriptor)
+        descriptor = below
+    return descriptor
+
+
+def _enter(folder: int, name: str) -> int:
+    with suppress(FileNotFoundError):
+        return os.open(name, _OPEN_FOLDER, dir_fd=folder)
+    # Another process may be making it as well.
+    with suppress(FileExistsError):
+        os.mkdir(name, FOLDER_MODE, dir_fd=folder)
+        os.fsync(folder)
+    return os.open(name, _OPEN_FOLDER, dir_fd=folder)

@@ -1,0 +1,1 @@
+"""SQL that is written once, for BigQuery, as SQLite carries it out."""

@@ -1,0 +1,151 @@
+"""The tables that every storacle has, declared once: both backends make theirs from this.
+
+Of the columns of a table, some are content: what a row says. The others are provenance: who wrote it and when. Whether
+a row has changed is a question of content alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Type(StrEnum):
+    STRING = "STRING"
+    INT64 = "INT64"
+    FLOAT64 = "FLOAT64"
+    BOOL = "BOOL"
+    TIMESTAMP = "TIMESTAMP"
+    JSON = "JSON"
+
+
+class Role(StrEnum):
+    CONTENT = "content"
+    PROVENANCE = "provenance"
+    FIRST_SEEN = "first_seen"
+    """Set when the row first appears, and kept."""
+    LAST_SEEN = "last_seen"
+    """Set whenever the row is written, changed or not."""
+    RUN = "run"
+    """The run that wrote the row last, unless the row says something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: Type = Type.STRING
+    role: Role = Role.CONTENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    dataset: str
+    name: str
+    columns: tuple[Column, ...]
+    key_columns: tuple[str, ...]
+    verdict: str | None = None
+    """A column that judges the rest of the row: when that changes, the verdict is void."""
+
+    @property
+    def content(self) -> tuple[Column, ...]:
+        """The columns a change of which is a change of the row."""
+        return tuple(column for column in self.columns if column.role is Role.CONTENT)
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def _strings(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name) for name in names)
+
+
+def _times(*names: str, role: Role = Role.CONTENT) -> tuple[Column, ...]:
+    return tuple(Column(name, Type.TIMESTAMP, role) for name in names)
+
+
+_SEEN = (
+    Column("first_seen", Type.TIMESTAMP, Role.FIRST_SEEN),
+    Column("last_seen", Type.TIMESTAMP, Role.LAST_SEEN),
+    Column("correlation_id", Type.STRING, Role.RUN),
+)
+_OBJECT = _strings("idem_key", "source_system", "connection_name", "object_type", "external_id")
+_PAYLOAD = Column("payload", Type.JSON)
+_VERDICT = Column("validation_status", Type.STRING)
+
+TABLES: tuple[Table, ...] = (
+    Table(
+        dataset="raw",
+        name="raw_objects",
+        columns=(*_OBJECT, _VERDICT, *_SEEN, _PAYLOAD),
+        key_columns=("idem_key",),
+        verdict="validation_status",
+    ),
+    Table(
+        dataset="canonical",
+        name="canonical_objects",
+        columns=(
+            *_OBJECT,
+            *_strings("canonical_schema", "canonical_format", "transform_ref"),
+            *_times("canonicalized_at", role=Role.PROVENANCE),
+            *_SEEN,
+            _PAYLOAD,
+        ),
+        key_columns=("idem_key",),
+    ),
+    Table(
+        dataset="derived",
+        name="measurement_events",
+        columns=(
+            *_strings("idem_key", "measurement_event_id", "measure_id", "measure_version", "subject_id", "binding_id"),
+            *_strings("binding_version", "form_id", "form_submission_id", "canonical_object_id"),
+            *_times("timestamp"),
+            *_SEEN,
+            *_times("processed_at", role=Role.PROVENANCE),
+            _PAYLOAD,
+        ),
+        key_columns=("idem_key",),
+    ),
+    Table(
+        dataset="derived",
+        name="observations",
+        columns=(
+            *_strings("idem_key", "observation_id", "measurement_event_id", "measure_id", "measure_version"),
+            *_strings("subject_id", "scale_id", "kind", "label", "severity_code", "reason"),
+            Column("value", Type.FLOAT64),
+            *_times("timestamp"),
+            *_SEEN,
+            *_times("processed_at", role=Role.PROVENANCE),
+            _PAYLOAD,
+        ),
+        key_columns=("idem_key",),
+    ),
+    Table(
+        dataset="events",
+        name="event_log",
+        columns=(
+            *_strings("idem_key", "event_type", "source_system", "object_type", "target_object_type", "status"),
+            *_strings("event_id", "trace_id", "job_id", "run_id", "error_message"),
+            *_times("created_at"),
+            Column("correlation_id", Type.STRING, Role.RUN),
+            _PAYLOAD,
+        ),
+        key_columns=("idem_key",),
+    ),
+    Table(
+        dataset="events",
+        name="quarantine",
+        columns=(*_strings("job_id", "step_id", "idem_key", "schema", "pointer", "rule"), *_SEEN),
+        key_columns=("job_id", "step_id", "idem_key"),
+    ),
+    Table(
+        dataset="storacle",
+        name="_processed",
+        columns=(*_strings("stage", "idem_key", "content_hash", "code_hash", "result"), *_SEEN),
+        key_columns=("stage", "idem_key"),
+    ),
+)
+
+
+def by_name(tables: Iterable[Table] = TABLES) -> Mapping[tuple[str, str], Table]:
+    return {(table.dataset, table.name): table for table in tables}

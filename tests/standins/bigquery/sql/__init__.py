@@ -1,0 +1,1 @@
+"""BigQuery SQL and scripts, run on an in-memory DuckDB."""
