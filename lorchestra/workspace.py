@@ -32,7 +32,6 @@ from lorchestra.schemas import Backend, Envelope, JobInstance, JobStepInstance, 
 from lorchestra.settings import Settings
 from lorchestra.settings.model import RunStoreKind, StoracleKind
 from lorchestra.storacle import RpcClient, StoracleClient
-from lorchestra.storacle.journal import JournalService
 from lorchestra.storacle.transports import InProcessTransport, Service
 from lorchestra.supervision.cancellation import Cancellation
 
@@ -135,9 +134,11 @@ class Workspace:
                 "storacle.kind is http, so the service is another process's; serve it with a profile whose "
                 "storacle.kind keeps data itself"
             )
+        # Imported here because a command that runs nothing needs no data.
         if chosen.kind is StoracleKind.JOURNAL:
+            from lorchestra.storacle.journal import JournalService
+
             return JournalService(chosen.path)
-        # Imported here because a command that runs nothing needs no database.
         from lorchestra.storacle.backends.sqlite import SqliteBackend
         from lorchestra.storacle.data_service import DataService
         from lorchestra.storacle.methods import with_files

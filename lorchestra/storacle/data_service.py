@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from lorchestra.errors import Path
 from lorchestra.json_value import JSONValue
-from lorchestra.storacle.backends.base import Backend, Transaction
+from lorchestra.storacle.backends.base import Backend, Counts, Ledger
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.codec import Params as RpcParams
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.methods import ALIASES, METHODS, OpMethod
+from lorchestra.storacle.methods import ALIASES, METHODS
 from lorchestra.storacle.params import ExecutePlan, Meta, Op, OpenRun, Query, parse, parse_ops
 from lorchestra.storacle.protocol import OpStatus
 from lorchestra.storacle.read_spec import parse_read
@@ -24,7 +24,8 @@ _OPS: Path = ("plan", "ops")
 class DataService:
     """Several threads may share one service."""
 
-    def __init__(self, backend: Backend, methods: Mapping[str, OpMethod] = METHODS) -> None:
+    def __init__(self, backend: Backend, methods: Mapping[str, Callable[[Any, Any, Path], Counts]] = METHODS) -> None:
+        """`methods` are what the transactions of the backend can carry out, by name."""
         self._backend = backend
         self._methods = methods
         self._dispatcher = Dispatcher(
@@ -70,7 +71,7 @@ class DataService:
         except RpcError as error:
             raise _OpRefused(op, error) from error
 
-    def _apply_op(self, tx: Transaction, op: Op, at: Path) -> dict[str, Any]:
+    def _apply_op(self, tx: Ledger, op: Op, at: Path) -> dict[str, Any]:
         name = ALIASES.get(op.method, op.method)
         method = self._methods.get(name)
         if method is None:

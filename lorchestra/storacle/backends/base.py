@@ -25,14 +25,16 @@ class Page:
     next: list[Any] | None
 
 
-class Transaction(Protocol):
-    @property
-    def namespace(self) -> str: ...
-
+class Ledger(Protocol):
     def recorded(self, key: str) -> Counts | None:
         """The counts of the op with this key, when it was applied before."""
 
     def record(self, key: str, *, method: str, op_id: str, counts: Counts) -> None: ...
+
+
+class Transaction(Ledger, Protocol):
+    @property
+    def namespace(self) -> str: ...
 
     def upsert(self, rows: Rows, at: Path) -> Counts:
         """A row with a known key replaces the columns it names, and leaves the others."""
@@ -58,7 +60,7 @@ class Backend(Protocol):
     def open_run(self, meta: Meta) -> int:
         """A token newer than every other of the run. Raises FENCED for an attempt before the latest."""
 
-    def transaction(self, meta: Meta) -> AbstractContextManager[Transaction]:
+    def transaction(self, meta: Meta) -> AbstractContextManager[Ledger]:
         """Raises FENCED unless the token is the run's newest."""
 
     def page(self, namespace: str, read: Read, after: Sequence[Any] | None, limit: int) -> Page:

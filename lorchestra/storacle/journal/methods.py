@@ -128,8 +128,6 @@ METHODS: Mapping[str, OpMethod] = {
     "assert.unique": assert_unique,
 }
 
-ALIASES: Mapping[str, str] = {"bq.upsert": "table.upsert"}
-
 
 def _writable(value: Any, at: Path) -> Rows:
     params = parse(Rows, value, at)

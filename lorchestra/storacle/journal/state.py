@@ -138,13 +138,12 @@ class Transaction:
         self._before.setdefault(table_id, {}).setdefault(key, target.get(key))
         target.set(key, row)
 
-    def recorded(self, idempotency_key: str) -> Counts | None:
-        """The counts of the op with this key, when it has been applied."""
-        return self._state.ledger.get((self._namespace, idempotency_key))
+    def recorded(self, key: str) -> Counts | None:
+        return self._state.ledger.get((self._namespace, key))
 
-    def record(self, idempotency_key: str, method: str, counts: Counts) -> None:
-        self._state.ledger[self._namespace, idempotency_key] = counts
-        self._records.append((idempotency_key, method, counts))
+    def record(self, key: str, *, method: str, op_id: str, counts: Counts) -> None:
+        self._state.ledger[self._namespace, key] = counts
+        self._records.append((key, method, counts))
 
     def entry(self) -> dict[str, Any]:
         """What the journal keeps: the rows as they are now, so that replaying is repeatable."""
