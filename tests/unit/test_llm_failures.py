@@ -1,58 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import httpx
 import pytest
 
-from lorchestra.errors import ConfigurationError, PermanentError, TransientError
-from lorchestra.handlers.llm_client import failure_of
+from lorchestra.errors import ConfigurationError
 from lorchestra.handlers.llm_config import ApiKey, LlmConfig
 
 CANARY = "canary-value"
-
-
-def family(kind: type[Exception]) -> Iterator[type[Exception]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from family(child)
-
-
-FOREIGN = [*family(httpx.HTTPError), *family(httpx.InvalidURL)]
-
-
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_every_error_of_httpx_becomes_one_of_ours_and_leaves_its_message_behind(kind: type[Exception]) -> None:
-    failure = failure_of(kind.__new__(kind, CANARY))
-
-    assert isinstance(failure, (TransientError, PermanentError))
-    assert kind.__name__ in str(failure)
-    assert CANARY not in str(failure)
-
-
-def test_the_tree_of_httpx_is_not_empty() -> None:
-    assert len(FOREIGN) > 10
-
-
-@pytest.mark.parametrize(
-    ("kind", "ours"),
-    [
-        (httpx.ConnectTimeout, TransientError),
-        (httpx.ReadTimeout, TransientError),
-        (httpx.ConnectError, TransientError),
-        (httpx.ReadError, TransientError),
-        (httpx.RemoteProtocolError, TransientError),
-        (httpx.LocalProtocolError, PermanentError),
-        (httpx.UnsupportedProtocol, PermanentError),
-    ],
-)
-def test_only_what_can_pass_by_itself_is_worth_another_try(kind: type[httpx.TransportError], ours: type) -> None:
-    assert type(failure_of(kind("x"))) is ours
-
-
-def test_an_error_of_another_origin_is_a_mistake_of_ours() -> None:
-    with pytest.raises(TypeError, match="no error of httpx"):
-        failure_of(ValueError())
 
 
 @pytest.mark.parametrize("url", ["https://host/v1", "http://127.0.0.1:8080", "http://[::1]:11434/v1/"])
