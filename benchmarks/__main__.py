@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import processes, startup, steps, stream, upserts
-from benchmarks.figure import print_table
+from benchmarks import dlt_merge, processes, reads, startup, steps, stream, upserts
+from benchmarks.figure import Figure, NotMeasured, print_table
 
-BENCHMARKS = {
+BENCHMARKS: Mapping[str, Callable[[], Sequence[Figure | NotMeasured]]] = {
     "startup": startup.measure,
     "steps": steps.measure,
     "stream": stream.measure,
     "processes": processes.measure,
     "upserts": upserts.measure,
+    "dlt_merge": dlt_merge.measure,
+    "reads": reads.measure,
 }
 
 
@@ -28,7 +31,9 @@ def main() -> int:
         print(json.dumps([figure.to_dict() for figure in figures], indent=2))
     else:
         print_table(figures)
-    return 0 if all(figure.holds for figure in figures) else 1
+    # Who asks for all may lack what one of them needs; who names it wants its figure.
+    required = [figure for figure in figures if asked.names or isinstance(figure, Figure)]
+    return 0 if all(figure.holds for figure in required) else 1
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,28 @@ class Figure:
             "holds": self.holds,
         }
 
+    def told(self) -> str:
+        sign = ">=" if self.at_least else "<="
+        return (
+            f"{self.measured:>12,.3f} {self.unit} over {self.baseline:,.3f}"
+            f"  ratio {self.ratio:6.2f} {sign} {self.bound:g}  {'holds' if self.holds else 'BROKEN'}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMeasured:
+    """A figure that cannot be had here: it may be broken, so it does not hold."""
+
+    name: str
+    reason: str
+    holds: Literal[False] = False
+
+    def to_dict(self) -> dict[str, object]:
+        return {"name": self.name, "not_measured": self.reason, "holds": self.holds}
+
+    def told(self) -> str:
+        return f"NOT MEASURED: {self.reason}"
+
 
 def median_seconds(work: Callable[[], object], *, times: int) -> float:
     return statistics.median(_seconds(work) for _ in range(times))
@@ -48,14 +71,10 @@ def median_pair(one: Callable[[], object], other: Callable[[], object], *, times
     return statistics.median(a for a, _ in taken), statistics.median(b for _, b in taken)
 
 
-def print_table(figures: Sequence[Figure]) -> None:
+def print_table(figures: Sequence[Figure | NotMeasured]) -> None:
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
-        sign = ">=" if figure.at_least else "<="
-        print(
-            f"{figure.name:<{width}}  {figure.measured:>12,.3f} {figure.unit} over {figure.baseline:,.3f}"
-            f"  ratio {figure.ratio:6.2f} {sign} {figure.bound:g}  {'holds' if figure.holds else 'BROKEN'}"
-        )
+        print(f"{figure.name:<{width}}  {figure.told()}")
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 
@@ -14,7 +13,7 @@ BOUND_MIB = 120
 CHILD = f"""
 import time
 from benchmarks.jobs import callables, three_steps
-from benchmarks.stream import peak_mib
+from benchmarks.memory import peak_mib
 from lorchestra.executor import Executor
 from lorchestra.storacle import RpcClient
 from lorchestra.storacle.counting import CountingService
@@ -25,12 +24,6 @@ result = Executor(client=RpcClient(InProcessTransport(service)), callables=calla
 assert result.success and service.rows == {ITEMS}, result.to_dict()
 print(peak_mib(), time.perf_counter() - begin)
 """
-
-
-def peak_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Bytes on macOS, KiB elsewhere.
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def measure() -> list[Figure]:

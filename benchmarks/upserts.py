@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,13 @@ from typing import Any
 import orjson
 
 from benchmarks.figure import Figure
+from benchmarks.serving import Served
 from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import RpcClient, RpcMeta
 from lorchestra.storacle.backends.sqlite import SqliteBackend
 from lorchestra.storacle.data_service import DataService
 from lorchestra.storacle.transports import InProcessTransport, Transport
+from lorchestra.storacle.transports.http import HttpTransport
 
 ROWS = 100_000
 BATCH = 1_000
@@ -35,10 +39,10 @@ META = RpcMeta(job_id="bench", run_id="bench", step_id="write", correlation_id="
 CHILD = f"""
 from pathlib import Path
 import sys
-from benchmarks.stream import peak_mib
-from benchmarks.upserts import Store, rows
-with Store(Path(sys.argv[1])) as store:
-    store.upsert(rows({ROWS}))
+from benchmarks.memory import peak_mib
+from benchmarks.upserts import in_process, rows
+with in_process(Path(sys.argv[1])) as writer:
+    writer.upsert(rows({ROWS}))
 print(peak_mib())
 """
 
@@ -64,26 +68,35 @@ def rows(number: int) -> Iterator[list[dict[str, Any]]]:
         ]
 
 
-class Store:
-    """The whole way of a row: client, service, SQLite."""
+class Writer:
+    """Sends batches as whoever submits a plan does."""
 
-    def __init__(self, path: Path, transport: Callable[[DataService], Transport] = InProcessTransport) -> None:
-        self._service = DataService(SqliteBackend(path))
-        self._client = RpcClient(transport(self._service))
+    def __init__(self, transport: Transport) -> None:
+        self._client = RpcClient(transport)
         self._meta = replace(META, token=self._client.open_run(META))
         self._keys = map(str, count())
 
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._service.close()
-
-    def upsert(self, batches: Iterator[list[dict[str, Any]]] | Sequence[list[dict[str, Any]]]) -> None:
+    def upsert(self, batches: Iterable[list[dict[str, Any]]]) -> None:
         for batch in batches:
             params = {"dataset": "raw", "table": "raw_objects", "key_columns": ["idem_key"], "rows": batch}
             op = StoracleOp(op_id="op", method="table.upsert", params=params, idempotency_key=next(self._keys))
             self._client.execute_plan(StoraclePlan(correlation_id="bench", ops=(op,)), self._meta)
+
+
+@contextmanager
+def in_process(path: Path) -> Iterator[Writer]:
+    """The whole way of a row: client, service, SQLite."""
+    service = DataService(SqliteBackend(path))
+    try:
+        yield Writer(InProcessTransport(service))
+    finally:
+        service.close()
+
+
+@contextmanager
+def over_http(path: Path) -> Iterator[Writer]:
+    with Served(path) as served, closing(HttpTransport(served.url)) as transport:
+        yield Writer(transport)
 
 
 def bare(path: Path, batches: Sequence[list[dict[str, Any]]]) -> None:
@@ -104,22 +117,19 @@ def bare(path: Path, batches: Sequence[list[dict[str, Any]]]) -> None:
 
 
 def measure() -> list[Figure]:
-    from tests.standins.storacle_http import HttpStoracle
-
     taken: dict[str, list[float]] = {"bare": [], "first": [], "second": [], "http": []}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        # First: the peak of a child counts what its parent held when it was started.
         child = [sys.executable, "-c", CHILD, str(Path(folder, "memory.db"))]
         done = subprocess.run(child, check=True, capture_output=True, text=True)
         batches = list(rows(ROWS))
         for number in range(ROUNDS):
             at = Path(folder, str(number))
-            taken["bare"].append(_rate(lambda at=at: bare(at.with_suffix(".bare"), batches)))  # type: ignore[misc]
-            with Store(at.with_suffix(".db")) as store:
-                taken["first"].append(_rate(lambda store=store: store.upsert(batches)))  # type: ignore[misc]
-                taken["second"].append(_rate(lambda store=store: store.upsert(batches)))  # type: ignore[misc]
-            with HttpStoracle() as server:
-                taken["http"].append(_over_http(server, at.with_suffix(".http"), batches))
+            taken["bare"].append(_rate(partial(bare, at.with_suffix(".bare"), batches)))
+            with in_process(at.with_suffix(".db")) as writer:
+                taken["first"].append(_rate(partial(writer.upsert, batches)))
+                taken["second"].append(_rate(partial(writer.upsert, batches)))
+            with over_http(at.with_suffix(".http")) as writer:
+                taken["http"].append(_rate(partial(writer.upsert, batches)))
             for path in Path(folder).iterdir():
                 path.unlink()
     rate = {name: statistics.median(rates) for name, rates in taken.items()}
@@ -135,17 +145,6 @@ def measure() -> list[Figure]:
             bound=1,
         ),
     ]
-
-
-def _over_http(server: Any, path: Path, batches: Sequence[list[dict[str, Any]]]) -> float:
-    from lorchestra.storacle.transports.http import HttpTransport
-
-    def reach(service: DataService) -> HttpTransport:
-        server.service = service
-        return HttpTransport(server.url)
-
-    with Store(path, reach) as store:
-        return _rate(lambda: store.upsert(batches))
 
 
 def _rate(work: Callable[[], object]) -> float:

@@ -12,7 +12,8 @@ from lorchestra.schemas import Envelope
 
 _EXPECTED = {
     "job_id": "expected the id of a job",
-    "smoke_namespace": "expected 1 to 20 small letters and digits, such as 'test1'",
+    "smoke_namespace": "expected 1 to 20 small letters and digits, such as 'test1', and not 'prod'",
+    "read_from": "expected 'prod', beside a smoke_namespace; any other run reads production anyway",
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lorchestra import envelopes, json_value
 from lorchestra.callable import CallableRegistry, default_registry
@@ -48,6 +48,9 @@ from lorchestra.supervision.cancellation import Cancellation
 from lorchestra.supervision.supervisor import Supervisor
 from lorchestra.supervision.workers import Workers
 
+if TYPE_CHECKING:
+    from lorchestra.execution.run_events import RunEvents
+
 T = TypeVar("T")
 
 FINISHED = frozenset({RunStatus.COMPLETED, RunStatus.PARTIAL})
@@ -71,7 +74,9 @@ class Executor:
         observer: Observer | None = None,
         grace_s: float = 5.0,
         keep_values: bool = False,
+        logs_events: bool = False,
     ) -> None:
+        """`logs_events` says of each run in the event log, through the client, that it started and how it ended."""
         if backends is not None:
             warnings.warn(
                 "Executor(backends=...) is deprecated; pass handlers=HandlerRegistry({...})",
@@ -86,6 +91,7 @@ class Executor:
         self._observer = observer or SilentObserver()
         self._grace_s = grace_s
         self._keep_values = keep_values
+        self._logs_events = logs_events
         self._workers = Workers()
         self._services = Services(
             callables=(callables or default_registry()).copy(),
@@ -224,6 +230,7 @@ class Executor:
         self._observer.emit("run.started", attempt_n=identity.attempt_n)
         outputs: dict[str, JSONObject] = {}
         try:
+            execution.tell_started()
             execution.proceed()
             status, error = execution.status(), execution.failure_record
             if is_child and status in FINISHED:
@@ -255,7 +262,8 @@ class Executor:
         status: RunStatus,
         error: ErrorRecord | None,
     ) -> RunRecord:
-        """Record the end; the run as the store now has it."""
+        """Tell and record the end; the run as the store now has it."""
+        execution.tell_ended(status, error)
         at = self._clock.now()
         self.store.close_run(
             identity.run_id,
@@ -313,7 +321,9 @@ class Executor:
             attempt_n=attempt_n,
             started_at=now,
             job_id=instance.job_id,
+            job_version=instance.job_version,
             smoke_namespace=request.envelope.smoke_namespace,
+            read_from=request.envelope.read_from,
             lineage=(*request.lineage, instance.job_id),
             payload_sha256=json_value.sha256(request.envelope.payload),
             code=self._code_of(instance),
@@ -339,7 +349,17 @@ class Executor:
             random=self._random,
             run_child=partial(self._run_child, identity, request),
             earlier=earlier,
+            events=self._events_of(identity),
         )
+
+    def _events_of(self, identity: RunIdentity) -> RunEvents | None:
+        client = self._services.client
+        if not self._logs_events or client is None:
+            return None
+        # Imported here because what a plan is made of is needed by jobs with plans and by events alone.
+        from lorchestra.execution.run_events import RunEvents
+
+        return RunEvents(identity, client, self._clock, self._observer)
 
     def _supervisor(self, request: Request) -> Supervisor:
         depth = len(request.parent.lineage) if request.parent else 0

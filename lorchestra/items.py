@@ -29,6 +29,8 @@ class Record:
     data: JSONObject
     method: str | None = None
     group: str | None = None
+    content_hash: str | None = None
+    """Of a record that was read as unprocessed: what a marker says it was. It is not written."""
 
     @property
     def idem_key(self) -> str | None:
@@ -50,12 +52,14 @@ class Rejected:
 class Checkpoint:
     """A cursor that is safe to store once everything before it has landed.
 
-    `expected` is the stored cursor this progress started from; storing compares it first.
+    `expected` is the stored cursor this progress started from; storing compares it first. One that is `never_back`
+    is for backfills: it expects nothing, and where what is stored is beyond it, that is kept.
     """
 
     key: str
     cursor: JSONValue
     expected: JSONValue = None
+    never_back: bool = False
 
 
 class MarkerResult(StrEnum):

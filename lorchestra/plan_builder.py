@@ -184,6 +184,8 @@ class _Builder:
                 row = {name: getattr(item, name) for name in item.__slots__}
             case Checkpoint():
                 row = {"key": item.key, "value": item.cursor, "expected": item.expected}
+                if item.never_back:
+                    row["never_back"] = True
             case _:
                 assert_never(item)
         try:

@@ -93,6 +93,7 @@ class _Preview:
                 "ctx": params.get("ctx") or {},
                 "payload": params.get("payload") or {},
                 "smoke_namespace": envelope.smoke_namespace,
+                "read_from": envelope.read_from,
             }
         )
         return self.of(child, lineage)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from lorchestra.schemas.envelope import namespace_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunIdentity:
     run_id: str
     attempt_n: int
     started_at: datetime
     job_id: str
+    job_version: str
     smoke_namespace: str | None
+    read_from: Literal["prod"] | None
+    """The namespace that the run reads, where that is not its own."""
     lineage: tuple[str, ...]
     payload_sha256: str
     code: Mapping[str, str]
@@ -24,7 +29,7 @@ class RunIdentity:
     root: Path
     """The project's folder; places in errors are told relative to it."""
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         return namespace_of(self.smoke_namespace)
 

@@ -29,15 +29,18 @@ from lorchestra.run_store import InMemoryRunStore, SqliteRunStore
 from lorchestra.run_store.protocol import RunFilter, RunStore
 from lorchestra.run_store.run_state import check_resumable
 from lorchestra.schemas import Backend, Envelope, JobInstance, JobStepInstance, Op, RunRecord, StepDef
+from lorchestra.schemas.envelope import namespace_of
 from lorchestra.settings import Settings
 from lorchestra.settings.model import RunStoreKind, StoracleKind
-from lorchestra.storacle import RpcClient, StoracleClient
+from lorchestra.storacle import RpcClient, RpcMeta, StoracleClient
 from lorchestra.storacle.transports import InProcessTransport, Service
 from lorchestra.supervision.cancellation import Cancellation
 
 if TYPE_CHECKING:
     from lorchestra.settings.secret_ref import SecretRef
     from lorchestra.storacle.backends.sqlite import SqliteBackend
+    from lorchestra.storacle.ledger import Written
+    from lorchestra.storacle.outward.sheets_http.exchange import SheetsAccess
     from lorchestra.storacle.transports.http import HttpTransport
 
 
@@ -135,17 +138,26 @@ class Workspace:
                 "storacle.kind keeps data itself"
             )
         # Imported here because a command that runs nothing needs no data.
-        if chosen.kind is StoracleKind.JOURNAL:
-            from lorchestra.storacle.journal import JournalService
-
-            return JournalService(chosen.path)
         from lorchestra.storacle.backends.sqlite import SqliteBackend
         from lorchestra.storacle.data_service import DataService
-        from lorchestra.storacle.methods import with_files
+        from lorchestra.storacle.outward.methods import outward_methods
         from lorchestra.storacle.outward.roots import Roots
 
-        self._data = SqliteBackend(chosen.path if chosen.kind is StoracleKind.SQLITE else None)
-        return DataService(self._data, methods=with_files(Roots(chosen.roots), SystemClock()))
+        outward = outward_methods(Roots(chosen.roots), SystemClock(), self._sheets_access())
+        path = chosen.path if chosen.kind is StoracleKind.SQLITE else None
+        self._data = SqliteBackend(path, ledger_kept=chosen.ledger_keep)
+        return DataService(self._data, outward)
+
+    def _sheets_access(self) -> SheetsAccess | None:
+        chosen = self.settings.storacle.sheets
+        if chosen is None:
+            return None
+        # Imported here because few projects write to spreadsheets.
+        from lorchestra.storacle.outward.sheets_http.credentials import GoogleTokens
+        from lorchestra.storacle.outward.sheets_http.exchange import SheetsAccess
+
+        key = None if chosen.credentials == "default" else partial(chosen.credentials.reveal, self._environ)
+        return SheetsAccess(token=GoogleTokens(key), base_url=chosen.base_url)
 
     @cached_property
     def remote(self) -> HttpTransport:
@@ -162,6 +174,12 @@ class Workspace:
     def client(self) -> StoracleClient:
         is_elsewhere = self.settings.storacle.kind is StoracleKind.HTTP
         return RpcClient(self.remote if is_elsewhere else InProcessTransport(self.service))
+
+    def who_wrote(self, key: str, *, smoke_namespace: str | None = None) -> tuple[Written, ...]:
+        """What the ledger says of the op with this key, and of the rows with this idem_key."""
+        from lorchestra.storacle import ledger
+
+        return tuple(ledger.find(self.client, _operator(namespace_of(smoke_namespace)), key))
 
     def serve(self, *, host: str, port: int, token: SecretRef | None, ready: Callable[[str], None]) -> None:
         """Offer the storacle of this process to others, until a signal says to stop. `token` is the settings' own
@@ -199,6 +217,7 @@ class Workspace:
             content=self.settings.content_path,
             observer=self._observer,
             keep_values=self._keep_values,
+            logs_events=True,
         )
 
     def compile(self, envelope: Envelope) -> JobInstance:
@@ -217,7 +236,9 @@ class Workspace:
             raise CompileError(*problems)
 
     def problems(self, job_ids: Sequence[str] | None = None) -> tuple[Problem, ...]:
-        """Every mistake in the files of these jobs, or of all, and in the names that their steps give."""
+        """Every mistake in the files of these jobs, or of all, and in the names that their steps give; of all, also in
+        the project's SQL.
+        """
         found = list(self.registry.problems(job_ids))
         for job_id in self.registry.list_jobs() if job_ids is None else job_ids:
             try:
@@ -226,6 +247,11 @@ class Workspace:
                 # Among the mistakes of the files.
                 continue
             found += self._unknown_names(job_id, None, list(enumerate(definition.steps)))
+        if job_ids is None and self.settings.sql_path.is_dir():
+            # Imported here because a parser of SQL takes longer to import than all the rest.
+            from lorchestra.storacle.sql.library import SqlLibrary
+
+            found += SqlLibrary(self.settings.sql_path, root=self.settings.root).problems()
         return tuple(found)
 
     def _unknown_names(
@@ -297,5 +323,14 @@ class Workspace:
             job_id=record.job_id,
             version=record.envelope.version,
             smoke_namespace=record.envelope.smoke_namespace,
+            read_from=record.envelope.read_from,
             **values,
         )
+
+
+def _operator(namespace: str) -> RpcMeta:
+    """Who asks, when no run does."""
+    now = SystemClock().now().isoformat()
+    return RpcMeta(
+        job_id="operator", run_id="operator", step_id="-", correlation_id="operator", ts=now, namespace=namespace
+    )

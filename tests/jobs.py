@@ -31,8 +31,8 @@ from lorchestra.schemas import (
 )
 from lorchestra.storacle import RpcClient
 from lorchestra.storacle.codec import Message
-from lorchestra.storacle.journal import JournalService
 from lorchestra.storacle.transports import InProcessTransport, Transport
+from tests.data_plane import DataPlane
 
 Step = dict[str, Any]
 
@@ -101,8 +101,8 @@ def keys(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return [row["idem_key"] for row in rows]
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE_S
+def wait_until(is_so: Callable[[], bool], *, within_s: float = DEADLINE_S) -> None:
+    end = time.monotonic() + within_s
     pause = threading.Event()
     while not is_so():
         assert time.monotonic() < end, "it never came true"
@@ -147,7 +147,7 @@ class HookedTransport:
 @dataclass(kw_only=True)
 class Lab:
     store: RunStore = field(default_factory=InMemoryRunStore)
-    service: JournalService = field(default_factory=JournalService)
+    service: DataPlane = field(default_factory=DataPlane)
     callables: CallableRegistry = field(default_factory=lambda: CallableRegistry(entry_points=lambda: (), built_in={}))
     observer: RecordingObserver = field(default_factory=RecordingObserver)
     definitions: Path | None = None
@@ -208,7 +208,7 @@ class Lab:
 
     def rows(self, table: str = "visits", *, dataset: str = "clinic", namespace: str = "prod") -> list[str]:
         """The keys of the rows that have landed."""
-        return keys(self.service.rows(namespace, dataset, table))
+        return keys(self.service.rows(dataset, table, namespace=namespace))
 
     def runs(self, **query: Any) -> tuple[RunRecord, ...]:
         return self.store.list_runs(RunFilter(**query))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lorchestra.clock import Clock
-from lorchestra.items import Item
+from lorchestra.items import Item, Marker, MarkerResult, Record
 
 
 class CallableLog(Protocol):
@@ -39,7 +39,8 @@ class Resource:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: one is made for each step, and freezing takes longer than making it.
+@dataclass(slots=True, kw_only=True)
 class CallableContext:
     run_id: str
     step_id: str
@@ -51,3 +52,23 @@ class CallableContext:
     """The step's input: the items of an earlier step, or what `read:` reads through storacle."""
     resources: Mapping[str, Resource] = field(default_factory=dict)
     workers: int = 1
+    stage: str | None = None
+    """What the step's `read` calls the stage whose unprocessed records it asks for."""
+    code_hash: str = ""
+    """Of all that decides what the step makes of a record: code, resources, and the params it was written with."""
+
+    def done(self, record: Record, result: MarkerResult = MarkerResult.OK) -> tuple[Marker, ...]:
+        """What says that the stage is done with a record, to be yielded after all that came of it; without a stage,
+        nothing.
+        """
+        if self.stage is None or record.content_hash is None or record.idem_key is None:
+            return ()
+        return (
+            Marker(
+                stage=self.stage,
+                idem_key=record.idem_key,
+                content_hash=record.content_hash,
+                code_hash=self.code_hash,
+                result=result,
+            ),
+        )

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from types import GeneratorType
+from dataclasses import dataclass, field, fields
+from types import GeneratorType, NoneType
 from typing import Any
 
 from lorchestra.code_names import plain_name
 from lorchestra.errors import PermanentError
 
 # The usual types come first: an abstract class is slow to ask.
-_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "schema_version": ((str,), "a text"),
-    "items": ((list, GeneratorType, Iterable), "an iterable"),
-    "items_ref": ((str,), "a text"),
-    "stats": ((dict, Mapping), "a mapping"),
-}
+_TEXT = (str, NoneType)
+_ITEMS = (list, GeneratorType, NoneType, Iterable)
+_STATS = (dict, NoneType, Mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +28,14 @@ class CallableResult:
     def __post_init__(self) -> None:
         if (self.items is None) == (self.items_ref is None):
             raise PermanentError("a callable's result has exactly one of 'items' and 'items_ref'")
-        for name, (kinds, expected) in _KINDS.items():
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, kinds):
-                raise PermanentError(
-                    f"the '{name}' of a callable's result is a {plain_name(value)}; expected {expected}"
-                )
+        if not isinstance(self.items, _ITEMS):
+            raise _misfit("items", self.items, "an iterable")
+        if not isinstance(self.items_ref, _TEXT):
+            raise _misfit("items_ref", self.items_ref, "a text")
+        if not isinstance(self.schema_version, _TEXT):
+            raise _misfit("schema_version", self.schema_version, "a text")
+        if not isinstance(self.stats, _STATS):
+            raise _misfit("stats", self.stats, "a mapping")
 
     @classmethod
     def of(cls, value: object) -> CallableResult:
@@ -44,7 +43,14 @@ class CallableResult:
         if isinstance(value, CallableResult):
             return value
         if isinstance(value, (dict, Mapping)):
-            if not _KINDS.keys() >= value.keys():
-                raise PermanentError(f"a callable's result has other keys than {', '.join(sorted(_KINDS))}")
+            if not value.keys() <= _FIELDS:
+                raise PermanentError(f"a callable's result has other keys than {', '.join(sorted(_FIELDS))}")
             return cls(**value)
         raise PermanentError(f"a callable returned a {plain_name(value)}; a CallableResult or a mapping is expected")
+
+
+_FIELDS = frozenset(field.name for field in fields(CallableResult))
+
+
+def _misfit(name: str, value: object, expected: str) -> PermanentError:
+    return PermanentError(f"the '{name}' of a callable's result is a {plain_name(value)}; expected {expected}")

@@ -16,6 +16,10 @@ app = typer.Typer(
 )
 run_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
+class ReadNamespace(StrEnum):
+    PROD = "prod"
+
+
 JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's id, the name of its file without `.yaml`.")]
 Ctx = Annotated[
     list[str] | None,
@@ -41,6 +45,10 @@ SmokeNamespace = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Read and write only data of this namespace, never production's."),
 ]
+ReadFrom = Annotated[
+    ReadNamespace | None,
+    typer.Option("--read-from", help="With --smoke-namespace: read production's data, and write the namespace's."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -59,6 +67,7 @@ def job(
     version: Version = None,
     definitions_dir: DefinitionsDir = None,
     smoke_namespace: SmokeNamespace = None,
+    read_from: ReadFrom = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each step would be asked to do.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the job's last run if that did not finish, else start one.")
@@ -80,13 +89,20 @@ def job(
     """
     if resume and dry_run:
         raise typer.BadParameter("a dry run starts nothing, so it resumes nothing", param_hint="'--resume'")
+    if read_from is not None and smoke_namespace is None:
+        raise typer.BadParameter("it goes with --smoke-namespace", param_hint="'--read-from'")
     if accept_changes and not resume:
         raise typer.BadParameter("it goes with --resume", param_hint="'--accept-changes'")
     # Imported here because `--help` must not pay for the executor.
     from lorchestra import api
 
     state: State = context.obj
-    envelope = _envelope(job_id, ctx, payload, version, definitions_dir, smoke_namespace, dry_run=dry_run)
+    envelope = {
+        **_envelope(job_id, ctx, payload, version, definitions_dir),
+        "smoke_namespace": smoke_namespace,
+        "read_from": read_from and read_from.value,
+        "dry_run": dry_run,
+    }
     with run_report.running(state, keep_values=keep_values) as live:
         if resume:
             result = api.resume_or_execute(envelope, accept_changes=accept_changes, **live.options)
@@ -117,7 +133,7 @@ def compile_(
     from lorchestra import api
 
     state: State = context.obj
-    envelope = _envelope(job_id, ctx, payload, version, definitions_dir, None)
+    envelope = _envelope(job_id, ctx, payload, version, definitions_dir)
     instance = api.compile(envelope, profile=state.profile).model_dump(mode="json", exclude_none=True)
     if as_json or output_format is Format.JSON:
         output.as_json(instance)
@@ -132,9 +148,6 @@ def _envelope(
     payload: list[str] | None,
     version: str | None,
     definitions_dir: str | None,
-    smoke_namespace: str | None,
-    *,
-    dry_run: bool = False,
 ) -> dict[str, Any]:
     return {
         "job_id": job_id,
@@ -142,6 +155,4 @@ def _envelope(
         "payload": read_object("--payload", payload or []),
         "version": version,
         "definitions_dir": definitions_dir,
-        "smoke_namespace": smoke_namespace,
-        "dry_run": dry_run,
     }

@@ -36,7 +36,9 @@ class Commands(LazyGroup):
         "jobs": ("lorchestra.cli.jobs", "List, show and validate job definitions."),
         "runs": ("lorchestra.cli.runs", "List, show, resume and prune runs."),
         "callables": ("lorchestra.cli.callables", "List what jobs can call."),
+        "ledger": ("lorchestra.cli.ledger", "Say who wrote a row."),
         "storacle": ("lorchestra.cli.storacle", "Serve the data plane to other processes."),
+        "smoke": ("lorchestra.cli.smoke", "List and remove what smoke runs made."),
         "sql": ("lorchestra.cli.sql", "See what SQL is supported."),
         "schema": ("lorchestra.cli.schema", "Print the JSON Schema of a kind of file."),
     }

@@ -6,32 +6,32 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from lorchestra import retry
-from lorchestra.callable.context import CancelToken
-from lorchestra.compiler.segments import Segment, plan_segments
+from lorchestra.compiler.segments import plan_segments
 from lorchestra.errors import RunCancelled, StepFailed, StepTimeout, TotalTimeout
 from lorchestra.execution.outcomes import Outcomes, Tries
 from lorchestra.execution.preparation import Outputs, Preparation, Prepared, UpstreamFailed
 from lorchestra.execution.segment_runner import Spills, run_segment
-from lorchestra.handlers.base import ChildRun, StepAnswer
+from lorchestra.handlers.base import StepAnswer
 from lorchestra.json_value import JSONObject
-from lorchestra.ops import OPS, Flow, RunClaim, Services, StepContext
+from lorchestra.ops import OPS, Flow, RunChildOf, RunClaim, Services, StepContext
 from lorchestra.reporting import error_record
 from lorchestra.reporting.observer import Observer
 from lorchestra.run_identity import RunIdentity
 from lorchestra.run_store.protocol import RunStore
-from lorchestra.schemas import Envelope, ErrorRecord, JobInstance, Op, RunStatus, StepManifest, StepOutcome
+from lorchestra.schemas import ErrorRecord, JobInstance, Op, RunStatus, StepManifest, StepOutcome
 from lorchestra.supervision.scope import Limits, Scope, StepRaised
 from lorchestra.supervision.shift import Shift
 from lorchestra.supervision.supervisor import Supervisor
 
-RunChildOf: TypeAlias = Callable[[str, CancelToken, JobInstance, Envelope], ChildRun]
-"""Runs the child of a step: the step's id, its token, which hears of the child's progress, the job and its envelope."""
+if TYPE_CHECKING:
+    from lorchestra.execution.run_events import RunEvents
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each step, and freezing takes longer than making it.
+@dataclass(slots=True)
 class _Turn:
     """A segment that is being tried, until it succeeds or its policy gives up."""
 
@@ -55,6 +55,7 @@ class Execution:
         random: Callable[[], float],
         run_child: RunChildOf,
         earlier: Mapping[str, StepOutcome],
+        events: RunEvents | None = None,
     ) -> None:
         plan = plan_segments(instance)
         self._steps = {step.step_id: step for step in instance.steps}
@@ -65,13 +66,9 @@ class Execution:
         self._observer = observer
         self._random = random
         self._run_child = run_child
+        self._events = events
         self._claim = RunClaim(
-            job_id=identity.job_id,
-            run_id=identity.run_id,
-            namespace=identity.namespace,
-            attempt_n=identity.attempt_n,
-            clock=services.clock,
-            confirm=partial(store.advance, identity.run_id, identity.attempt_n),
+            identity, clock=services.clock, confirm=partial(store.advance, identity.run_id, identity.attempt_n)
         )
         self.outcomes = Outcomes(identity, services.clock, earlier)
         self._spills = Spills(store.private, identity, attempt_of=self.outcomes.attempt_of)
@@ -94,13 +91,10 @@ class Execution:
         for step in instance.steps:
             if step.compiled_skip:
                 self.outcomes.skip(step.step_id)
-        self._todo = deque(
-            segment
-            for segment in plan.segments
-            if not all(self.outcomes.is_completed(step_id) for step_id in segment.steps)
-        )
+        completed = frozenset(self.outcomes.completed)
+        self._todo = deque([segment for segment in plan.segments if not completed.issuperset(segment.steps)])
         self._shortest_s = min(
-            (min(step.timeout_s, step.total_timeout_s or step.timeout_s) for step in instance.steps), default=0.0
+            [min(step.timeout_s, step.total_timeout_s or step.timeout_s) for step in instance.steps], default=0.0
         )
         self.may_have_children = any(step.op is Op.JOB_RUN for step in instance.steps)
         self._next: Prepared | None = None
@@ -131,6 +125,18 @@ class Execution:
         finally:
             if self._supervisor.has_left_work:
                 self._fence()
+
+    def tell_started(self) -> None:
+        if self._events is not None:
+            self._supervisor.run_last(partial(self._events.started, self._claim))
+            if self._supervisor.has_left_work:
+                # Whoever was left behind may still be claiming the run.
+                self._claim = self._claim.anew()
+
+    def tell_ended(self, status: RunStatus, error: ErrorRecord | None) -> None:
+        if self._events is not None:
+            outcomes = self.outcomes.of_attempt()
+            self._supervisor.run_last(partial(self._events.ended, self._claim, status, outcomes, error))
 
     def status(self) -> RunStatus:
         return RunStatus.FAILED if self.failure else self.outcomes.status()
@@ -181,18 +187,23 @@ class Execution:
             if self._next.failure is not None:
                 self._fail(turn, *self._next.failure)
             else:
-                self._complete(self._try(turn, shift), turn.tries)
+                self._complete(turn, self._try(turn, shift))
             self._advance()
 
     def _take_up(self, prepared: Prepared) -> _Turn:
+        limits = {}
         for step_id in prepared.segment.steps:
-            self._observer.emit("step.started", step_id=step_id, op=self._steps[step_id].op.value)
-        return _Turn(prepared, Tries(started_at=self._services.clock.now()), self._limits(prepared.segment))
+            step = self._steps[step_id]
+            self._observer.emit("step.started", step_id=step_id, op=str(step.op))
+            total_s = step.total_timeout_s
+            deadline = None if total_s is None else self._services.clock.monotonic() + total_s
+            limits[step_id] = Limits(idle_s=step.timeout_s, total_s=total_s, deadline=deadline)
+        return _Turn(prepared, Tries(self._services.clock.now()), limits)
 
     def _try(self, turn: _Turn, shift: Shift[None]) -> dict[str, StepAnswer]:
         turn.tries.count += 1
         segment, params, claim = turn.prepared.segment, turn.prepared.params, self._claim
-        scope = Scope(segment.steps[0], self._services.clock.monotonic)
+        scope = Scope(segment.steps[0], self._services.clock.monotonic, turn.limits)
 
         def start(step_id: str, streams: Mapping[str, Iterator[Any]]) -> Flow | StepAnswer:
             step = self._steps[step_id]
@@ -204,12 +215,12 @@ class Execution:
                     scope=scope,
                     claim=claim,
                     services=self._services,
-                    run_child=partial(self._run_child, step_id, scope),
+                    run_child=self._run_child,
                 )
             )
 
         work = partial(run_segment, segment, start, scope=scope, spills=self._spills)
-        return shift.attempt(work, scope, turn.limits)
+        return shift.attempt(work, scope)
 
     def _weigh(self, step_id: str, error: BaseException) -> None:
         """After a failed try: pause, so that there can be another, or fail."""
@@ -224,22 +235,14 @@ class Execution:
         self._observer.emit("step.retrying", error=error, step_id=step_id, delay_s=round(decision.delay_s, 3))
         self._supervisor.sleep(decision.delay_s)
 
-    def _limits(self, segment: Segment) -> dict[str, Limits]:
-        limits = {}
-        for step_id in segment.steps:
-            step = self._steps[step_id]
-            total_s = step.total_timeout_s
-            deadline = None if total_s is None else self._services.clock.monotonic() + total_s
-            limits[step_id] = Limits(idle_s=step.timeout_s, total_s=total_s, deadline=deadline)
-        return limits
-
     def _is_over_by_then(self, delay_s: float, limits: Mapping[str, Limits]) -> bool:
         """Whether the total time of a step will be over after a pause, so that waiting would be in vain."""
         then = self._services.clock.monotonic() + delay_s
         return any(limit.deadline is not None and then >= limit.deadline for limit in limits.values())
 
-    def _complete(self, answers: Mapping[str, StepAnswer], tries: Tries) -> None:
-        for step_id, answer in answers.items():
+    def _complete(self, turn: _Turn, answers: Mapping[str, StepAnswer]) -> None:
+        for step_id in turn.prepared.segment.steps:
+            answer, tries = answers[step_id], turn.tries
             output_ref = self._outputs.keep(step_id, answer.output)
             self.outcomes.complete(step_id, answer, tries, output_ref=output_ref)
             counts: Mapping[str, Any] = answer.counts

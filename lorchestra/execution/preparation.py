@@ -28,7 +28,8 @@ class UpstreamFailed(PermanentError):
         super().__init__(f"step '{step}' refers to step '{failed}', which did not complete")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: one is made for each step, and freezing takes longer than making it.
+@dataclass(slots=True, kw_only=True)
 class Prepared:
     """A segment whose references are resolved; or the step of it that could not be, and why."""
 
@@ -60,9 +61,9 @@ class Outputs:
 
     def keep(self, step_id: str, output: JSONObject) -> str | None:
         """Returns where the output is kept, when it is."""
-        self._values[step_id] = output
         if step_id not in self._needed:
             return None
+        self._values[step_id] = output
         name = self._identity.value_name(f"{step_id}.output")
         self._private.put(self._identity.run_id, name, output)
         return f"private:{name}"
@@ -115,7 +116,7 @@ class Preparation:
         return Prepared(segment=segment, params=params, manifests=tuple(manifests))
 
     def _resolve(self, segment: Segment, step_id: str) -> Mapping[str, Any]:
-        for source in segment.inputs_of(step_id).values():
+        for source in segment.inputs[step_id].values():
             if not source.joined:
                 self._require_completed(step_id, source.producer)
         look_up = partial(self._look_up, step_id)
@@ -133,14 +134,14 @@ class Preparation:
             raise UpstreamFailed(step=step_id, failed=producer)
 
     def _manifest(self, step: JobStepInstance, params: Mapping[str, Any]) -> StepManifest:
-        callable_name = step.params.get("callable")
+        op, callable_name = step.op, step.params.get("callable")
         return StepManifest.trusted(
             run_id=self._identity.run_id,
             step_id=step.step_id,
-            backend=step.op.backend,
-            op=step.op,
+            backend=op.backend,
+            op=op,
             resolved_params=step.template,
-            prompt_hash=prompt_hash(params, self._digester) if step.op is Op.COMPUTE_LLM else None,
+            prompt_hash=prompt_hash(params, self._digester) if op is Op.COMPUTE_LLM else None,
             idempotency_key=self._idempotency_key(step),
             attempt_n=self._identity.attempt_n,
             inputs_digest=self._digester.value(params),

@@ -58,6 +58,7 @@ class Request:
                 job_id=envelope.job_id,
                 version=envelope.version,
                 smoke_namespace=envelope.smoke_namespace,
+                read_from=envelope.read_from,
                 ctx_digest=digester.value(envelope.ctx),
                 payload_digest=digester.value(envelope.payload),
                 has_values=bool(envelope.ctx or envelope.payload),

@@ -65,12 +65,12 @@ def _pull_from_sink(
     flows: dict[str, Flow] = {}
     answers: dict[str, StepAnswer] = {}
     for step_id in segment.steps:
-        inputs = {
-            name: pull(scope, streams.pop(source.producer), producer=source.producer, consumer=step_id)
-            if source.joined
-            else spills.read(source.producer, records_only=not source.is_last)
-            for name, source in segment.inputs_of(step_id).items()
-        }
+        inputs: dict[str, Iterator[Any]] = {}
+        for name, source in segment.inputs[step_id].items():
+            if source.joined:
+                inputs[name] = pull(scope, streams.pop(source.producer), producer=source.producer, consumer=step_id)
+            else:
+                inputs[name] = spills.read(source.producer, records_only=not source.is_last)
         scope.enter(step_id)
         begun = start(step_id, inputs)
         if isinstance(begun, StepAnswer):
@@ -90,7 +90,7 @@ def _pull_from_sink(
     for step_id, flow in flows.items():
         scope.enter(step_id)
         answers[step_id] = flow.finish()
-    return {step_id: answers[step_id] for step_id in segment.steps}
+    return answers
 
 
 def _close(scope: Scope, step_id: str, stream: Generator[Any, None, None]) -> None:

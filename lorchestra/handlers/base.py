@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from lorchestra.callable.context import CancelToken
 from lorchestra.json_value import JSONObject
@@ -35,9 +35,11 @@ class StepRequest:
     run_child: RunChild
     lineage: tuple[str, ...] = ()
     """The ids of the jobs this run stands under, outermost first, its own last."""
+    read_from: Literal["prod"] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: one is made for each step, and freezing takes longer than making it.
+@dataclass(slots=True, kw_only=True)
 class StepAnswer:
     """`output` is private and what `@run` references see; `counts` and `detail` are recorded, and hold no values."""
 

@@ -78,6 +78,7 @@ def _envelope(request: StepRequest) -> Envelope:
             ctx=params.get("ctx") or {},
             payload=params.get("payload") or {},
             smoke_namespace=request.smoke_namespace,
+            read_from=request.read_from,
         )
     except ValidationError as error:
         wrong = ", ".join(f"'{detail['loc'][0]}'" for detail in error.errors(include_input=False))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from lorchestra.handlers.base import StepAnswer
-from lorchestra.ops.base import Flow, Services, StepContext
+from lorchestra.ops.base import Flow, RunChildOf, Services, StepContext
 from lorchestra.ops.call import Call
 from lorchestra.ops.claim import RunClaim
 from lorchestra.ops.handled import hand_over
@@ -24,4 +24,4 @@ OPS: Mapping[Op, OpRunner] = {
     Op.JOB_RUN: hand_over,
 }
 
-__all__ = ["OPS", "Flow", "OpRunner", "RunClaim", "Services", "StepContext"]
+__all__ = ["OPS", "Flow", "OpRunner", "RunChildOf", "RunClaim", "Services", "StepContext"]

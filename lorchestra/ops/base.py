@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from lorchestra.callable import CallableRegistry
+from lorchestra.callable.context import CancelToken
 from lorchestra.clock import Clock
 from lorchestra.digest import Digester
 from lorchestra.errors import ConfigurationError
-from lorchestra.handlers.base import RunChild, StepAnswer
+from lorchestra.handlers.base import ChildRun, StepAnswer
 from lorchestra.handlers.registry import HandlerRegistry
 from lorchestra.ops.claim import RunClaim
 from lorchestra.resources import ResourceFolder
 from lorchestra.run_identity import RunIdentity
-from lorchestra.schemas import JobStepInstance
+from lorchestra.schemas import Envelope, JobInstance, JobStepInstance
 from lorchestra.storacle.protocol import StoracleClient
 from lorchestra.supervision.scope import Scope
 
@@ -40,7 +41,12 @@ class Services:
         return self.client
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+RunChildOf: TypeAlias = Callable[[str, CancelToken, JobInstance, Envelope], ChildRun]
+"""Runs the child of a step: the step's id, its token, which hears of the child's progress, the job and its envelope."""
+
+
+# Not frozen: one is made for each step, and freezing takes longer than making it.
+@dataclass(slots=True, kw_only=True)
 class StepContext:
     """One step of one try of a segment; `params` are resolved, with iterators where the step takes a stream."""
 
@@ -50,7 +56,7 @@ class StepContext:
     scope: Scope
     claim: RunClaim
     services: Services
-    run_child: RunChild
+    run_child: RunChildOf
 
 
 class Flow(Protocol):

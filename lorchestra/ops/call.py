@@ -15,12 +15,12 @@ from lorchestra.callable.registry import LoadedCallable
 from lorchestra.errors import PermanentError, pointer
 from lorchestra.handlers.base import StepAnswer
 from lorchestra.items import Item, Record, Rejected, Tally, as_item, encode
-from lorchestra.json_value import canonical_bytes, thaw
+from lorchestra.json_value import canonical_bytes, sha256, thaw
 from lorchestra.language import references
 from lorchestra.ops.base import StepContext
 from lorchestra.reporting import log
 from lorchestra.schemas import OnError
-from lorchestra.storacle.read_spec import parse_read
+from lorchestra.storacle.read_spec import CONTENT_HASH, parse_read
 from lorchestra.storacle.service import RpcError
 
 # Params of the step that are for the executor; the callable is given the rest.
@@ -78,8 +78,13 @@ class Call:
 
     def _callable_context(self, loaded: LoadedCallable, params: Mapping[str, Any]) -> CallableContext:
         context = self._context
-        resources = context.services.resources.load(loaded.resources(params))
-        self._resources = {name: resource.sha256 for name, resource in resources.items()}
+        wanted = loaded.resources(params)
+        resources = context.services.resources.load(wanted) if wanted else {}
+        if resources:
+            self._resources = {name: resource.sha256 for name, resource in resources.items()}
+        read = None if "items" in context.params else context.params.get("read") or loaded.reads(params)
+        stage = None if read is None else read.get("unprocessed")
+        code_hash = "" if stage is None else self._code_hash(loaded.name)
         return CallableContext(
             run_id=context.identity.run_id,
             step_id=context.step.step_id,
@@ -87,19 +92,29 @@ class Call:
             clock=context.services.clock,
             log=log.CountsLog(_LOG.bind(step_id=context.step.step_id)),
             token=context.scope,
-            items=self._input(loaded, params),
+            items=self._input(read, code_hash),
             resources=resources,
             workers=context.step.workers,
+            stage=stage if isinstance(stage, str) else None,
+            code_hash=code_hash,
         )
 
-    def _input(self, loaded: LoadedCallable, params: Mapping[str, Any]) -> Iterator[Item]:
+    def _code_hash(self, name: str) -> str:
+        """Params count as they are written: a date that is given anew each day makes no other code."""
+        context = self._context
+        written = {param: value for param, value in context.step.template.items() if param not in _OURS}
+        return sha256([context.identity.code[name], self._resources, written])
+
+    def _input(self, read: Mapping[str, Any] | None, code_hash: str) -> Iterator[Item]:
         context = self._context
         if "items" in context.params:
             return _input_items(context.params["items"])
-        read = context.params.get("read") or loaded.reads(params)
         if read is None:
             return iter(())
         self._check_written()
+        stage = read.get("unprocessed")
+        if isinstance(stage, str):
+            return self._read({**read, "unprocessed": {"stage": stage, "code_hash": code_hash}})
         return self._read(read)
 
     def _check_written(self) -> None:
@@ -116,9 +131,13 @@ class Call:
         context = self._context
         client = context.services.storacle()
         rows = client.query(read, context.claim.meta(client, context.step.step_id))
+        asks_for_content = "unprocessed" in read
         for row in rows:
             context.scope.progress()
-            yield Record(row)
+            if asks_for_content:
+                yield Record({name: row[name] for name in row if name != CONTENT_HASH}, content_hash=row[CONTENT_HASH])
+            else:
+                yield Record(row)
 
 
 def _json_copy(stats: Mapping[str, Any]) -> Mapping[str, Any]:

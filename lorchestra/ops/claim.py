@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lorchestra.clock import Clock
+from lorchestra.json_value import sha256
+from lorchestra.run_identity import RunIdentity
 from lorchestra.storacle.protocol import RpcMeta, StoracleClient
 
 
@@ -15,21 +17,11 @@ class RunClaim:
     """
 
     def __init__(
-        self,
-        *,
-        job_id: str,
-        run_id: str,
-        namespace: str,
-        attempt_n: int,
-        clock: Clock,
-        confirm: Callable[[], None],
-        supersedes: bool = False,
+        self, identity: RunIdentity, *, clock: Clock, confirm: Callable[[], None], supersedes: bool = False
     ) -> None:
         """`confirm` raises StaleAttempt when the run belongs to another attempt by now."""
-        self._job_id = job_id
-        self._run_id = run_id
-        self._namespace = namespace
-        self._attempt_n = attempt_n
+        self._identity = identity
+        self._code_sha256 = sha256(identity.code)
         self._clock = clock
         self._confirm = confirm
         self._token: int | None = None
@@ -49,23 +41,24 @@ class RunClaim:
 
     def anew(self) -> RunClaim:
         return RunClaim(
-            job_id=self._job_id,
-            run_id=self._run_id,
-            namespace=self._namespace,
-            attempt_n=self._attempt_n,
+            self._identity,
             clock=self._clock,
             confirm=self._confirm,
             supersedes=self.supersedes or self._is_used,
         )
 
     def _meta(self, step_id: str, token: int | None) -> RpcMeta:
+        identity = self._identity
         return RpcMeta(
-            job_id=self._job_id,
-            run_id=self._run_id,
+            job_id=identity.job_id,
+            job_version=identity.job_version,
+            code_sha256=self._code_sha256,
+            run_id=identity.run_id,
             step_id=step_id,
-            correlation_id=self._run_id,
+            correlation_id=identity.run_id,
             ts=self._clock.now().isoformat(),
-            namespace=self._namespace,
-            attempt_n=self._attempt_n,
+            namespace=identity.namespace,
+            read_namespace=identity.read_from,
+            attempt_n=identity.attempt_n,
             token=token,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lorchestra.handlers.base import StepAnswer, StepRequest
 from lorchestra.ops.base import StepContext
 
@@ -12,10 +14,11 @@ def hand_over(context: StepContext) -> StepAnswer:
         StepRequest(
             run_id=context.identity.run_id,
             smoke_namespace=context.identity.smoke_namespace,
+            read_from=context.identity.read_from,
             step=context.step,
             params=context.params,
             token=context.scope,
             lineage=context.identity.lineage,
-            run_child=context.run_child,
+            run_child=partial(context.run_child, context.step.step_id, context.scope),
         )
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from lorchestra.json_value import FrozenObject, empty
 from lorchestra.schemas.value import Value
@@ -21,7 +23,23 @@ class Envelope(Value):
     version: str | None = None
     definitions_dir: str | None = None
     smoke_namespace: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,20}$")
+    read_from: Literal["prod"] | None = None
+    """Of a smoke run: it reads production's rows, and writes its own."""
     dry_run: bool = False
+
+    @field_validator("smoke_namespace")
+    @classmethod
+    def _is_not_production(cls, name: str | None) -> str | None:
+        if name == PRODUCTION:
+            raise ValueError("expected another name than that of production")
+        return name
+
+    @field_validator("read_from")
+    @classmethod
+    def _is_of_a_smoke_run(cls, read_from: str | None, info: ValidationInfo) -> str | None:
+        if read_from is not None and info.data.get("smoke_namespace") is None:
+            raise ValueError("expected a smoke_namespace beside it; any other run reads production anyway")
+        return read_from
 
     @property
     def namespace(self) -> str:
@@ -34,6 +52,7 @@ class EnvelopeRecord(Value):
     job_id: str
     version: str | None = None
     smoke_namespace: str | None = None
+    read_from: Literal["prod"] | None = None
     ctx_digest: str
     payload_digest: str
     has_values: bool = False

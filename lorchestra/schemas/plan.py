@@ -21,15 +21,17 @@ class StoracleOp:
     idempotency_key: str
     group: str | None = None
     content_sha256: str = ""
-    """Of method and params alone, so that equal work shows as equal in whatever run; it is not sent."""
+    """Of method and params alone, so that equal work shows as equal in whatever run; the ledger keeps it."""
 
     def to_dict(self) -> dict[str, Any]:
-        plain = {
+        plain: dict[str, Any] = {
             "op_id": self.op_id,
             "method": self.method,
             "params": self.params,
             "idempotency_key": self.idempotency_key,
         }
+        if self.content_sha256:
+            plain["content_sha256"] = self.content_sha256
         return plain if self.group is None else {**plain, "group": self.group}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -30,7 +31,6 @@ class RunStoreKind(StrEnum):
 
 class StoracleKind(StrEnum):
     SQLITE = "sqlite"
-    JOURNAL = "journal"
     MEMORY = "memory"
     HTTP = "http"
 
@@ -64,20 +64,39 @@ class RunStoreSettings(Value):
     keep: Duration | None = Field(default=None, description="How long `runs prune` keeps runs, such as '90d'.")
 
 
-class StoracleSettings(Value):
-    """The data plane: `sqlite` keeps its data in a file, `memory` forgets it with the process, `http` is elsewhere.
+class SheetsSettings(Value):
+    """Google Sheets, for `sheets.write_table`. `default` are the credentials that the machine has of its own."""
 
-    `journal` is a file of JSON lines, for tests.
-    """
+    credentials: SecretRef | Literal["default"] = Field(
+        default="default", description="Where the JSON of a service account's key is kept; never itself."
+    )
+    base_url: str = Field(default="https://sheets.googleapis.com", repr=False, description="Where the interface is.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str | None:
+        return _plain(url)
+
+
+class StoracleSettings(Value):
+    """The data plane: `sqlite` keeps its data in a file, `memory` forgets it with the process, `http` is elsewhere."""
 
     kind: StoracleKind = StoracleKind.SQLITE
-    path: Path = Field(default=Path(".lorchestra/data.db"), description="The file of `sqlite` or `journal`.")
+    path: Path = Field(default=Path(".lorchestra/data.db"), description="The file of `sqlite`.")
     url: str | None = Field(default=None, repr=False, description="Of `http`, such as 'https://host:8765'.")
     token: SecretRef | None = Field(
         default=None, description="Where the token is kept that `http` wants; never itself."
     )
     roots: dict[Name, Path] = Field(
-        default_factory=dict, description="The folders that `file.write` may write below, by name; none without any."
+        default_factory=dict,
+        description="The folders that `file.write` and `sqlite.sync` may write below, by name; none without any.",
+    )
+    sheets: SheetsSettings | None = None
+    ledger_keep: Duration = Field(
+        default=timedelta(days=400),
+        # pydantic would say it as ISO 8601 does.
+        json_schema_extra={"default": "400d"},
+        description="How long an op that was sent again is recognised; longer than any run is resumed.",
     )
 
     @field_validator("url")
@@ -168,6 +187,12 @@ class EffectiveSections(Sections):
         return self
 
 
+def _below(sheets: SheetsSettings | None, root: Path) -> SheetsSettings | None:
+    if sheets is None or sheets.credentials == "default":
+        return sheets
+    return sheets.model_copy(update={"credentials": sheets.credentials.below(root)})
+
+
 class Settings(EffectiveSections):
     """The settings in force. Paths of the sections are absolute, taken from `root`, the folder of the project."""
 
@@ -187,6 +212,7 @@ class Settings(EffectiveSections):
             "path": root / self.storacle.path,
             "token": token.below(root) if token else None,
             "roots": MappingProxyType(roots),
+            "sheets": _below(self.storacle.sheets, root),
         }
         complete: dict[str, Any] = {
             "root": root,
@@ -214,3 +240,7 @@ class Settings(EffectiveSections):
     @property
     def content_path(self) -> Path:
         return self.root / self.content_dir
+
+    @property
+    def sql_path(self) -> Path:
+        return self.content_path / "sql"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorchestra.errors import PermanentError, TransientError, pointer
 from lorchestra.json_value import JSONObject
@@ -15,12 +15,19 @@ from lorchestra.storacle.error_codes import describe, error_for, meaning
 from lorchestra.storacle.protocol import OpResult, OpStatus, PlanRefused, RpcMeta
 from lorchestra.storacle.transports import Transport
 
+if TYPE_CHECKING:
+    from lorchestra.storacle.backends.base import NamespaceObject
+
 OPEN_RUN = "run.open"
 EXECUTE_PLAN = "storacle.execute_plan"
 QUERY = "storacle.query"
+OBJECTS = "namespace.objects"
+CLEAN = "namespace.clean"
 
 PAGE_ROWS = 1_000
 
+_KINDS = ("table", "view", "file", "sqlite", "sheet")
+_LONGEST_NAME = 2_000
 _COUNT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 
@@ -75,6 +82,18 @@ class RpcClient:
                 raise _malformed(QUERY, ("next",), "a cursor that moves on")
             after = following
 
+    def objects(self, namespace: str) -> tuple[NamespaceObject, ...]:
+        result = _object(OBJECTS, self._call(OBJECTS, {"namespace": namespace}), ())
+        entries = _list(OBJECTS, result.get("objects"), ("objects",))
+        return tuple(_made(entry, ("objects", index)) for index, entry in enumerate(entries))
+
+    def clean(self, namespace: str) -> int:
+        result = _object(CLEAN, self._call(CLEAN, {"namespace": namespace}), ())
+        removed = result.get("removed")
+        if not isinstance(removed, int) or isinstance(removed, bool) or removed < 0:
+            raise _malformed(CLEAN, ("removed",), "a count")
+        return removed
+
     def _call(self, method: str, params: JSONObject) -> Any:
         id = next(self._ids)
         answer = codec.read_response(self._transport.send(codec.request(method, params, id)), id)
@@ -103,6 +122,20 @@ def _op_result(value: object, op: StoracleOp, index: int) -> OpResult:
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise _malformed(EXECUTE_PLAN, (*path, "counts", name), "a count")
     return OpResult(op_id=op.op_id, method=op.method, status=status, counts=dict(counts))
+
+
+def _made(value: object, path: tuple[str | int, ...]) -> NamespaceObject:
+    # Imported here because a client of a service elsewhere seldom asks for this, and it takes long.
+    from lorchestra.storacle.backends.base import NamespaceObject
+
+    entry = _object(OBJECTS, value, path)
+    kind, name = entry.get("kind"), entry.get("name")
+    if kind not in _KINDS:
+        raise _malformed(OBJECTS, (*path, "kind"), " or ".join(f"'{one}'" for one in _KINDS))
+    # Names are shown on a terminal, so a foreign service may put nothing in them that acts there.
+    if not isinstance(name, str) or not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise _malformed(OBJECTS, (*path, "name"), "a name")
+    return NamespaceObject(kind=kind, name=name)
 
 
 def _refusal(

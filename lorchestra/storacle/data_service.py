@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 from lorchestra.errors import Path
 from lorchestra.json_value import JSONValue
-from lorchestra.storacle.backends.base import Backend, Counts, Ledger
+from lorchestra.storacle.backends.base import Applied, Backend, ReadyOp, UnitRefused
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.codec import Params as RpcParams
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.methods import ALIASES, METHODS
-from lorchestra.storacle.params import ExecutePlan, Meta, Op, OpenRun, Query, parse, parse_ops
+from lorchestra.storacle.methods import ALIASES, INWARD, OUTWARD
+from lorchestra.storacle.outward.base import OutwardMethod, Reach
+from lorchestra.storacle.params import PRODUCTION, ExecutePlan, Meta, OfNamespace, Op, OpenRun, Query, parse, parse_ops
 from lorchestra.storacle.protocol import OpStatus
 from lorchestra.storacle.read_spec import parse_read
 from lorchestra.storacle.service import Dispatcher, RpcError
 
 _OPS: Path = ("plan", "ops")
+# What made the objects of a kind, and can remove them.
+_MAKERS = {"file": "file.write", "sqlite": "sqlite.sync", "sheet": "sheets.write_table"}
 
 
 class DataService:
     """Several threads may share one service."""
 
-    def __init__(self, backend: Backend, methods: Mapping[str, Callable[[Any, Any, Path], Counts]] = METHODS) -> None:
-        """`methods` are what the transactions of the backend can carry out, by name."""
+    def __init__(self, backend: Backend, outward: Mapping[str, OutwardMethod] = MappingProxyType({})) -> None:
+        """`outward` are the methods that write elsewhere than to the backend, by name; ops of others are refused."""
         self._backend = backend
-        self._methods = methods
+        self._outward = outward
         self._dispatcher = Dispatcher(
             {
                 "run.open": self._open_run,
                 "storacle.execute_plan": self._execute_plan,
                 "storacle.query": self._query,
                 "bq.query": self._query,
+                "namespace.objects": self._objects,
+                "namespace.clean": self._clean,
             }
         )
 
@@ -61,35 +68,77 @@ class DataService:
 
     def _apply(self, unit: Sequence[tuple[int, Op]], meta: Meta) -> list[dict[str, Any]]:
         """All ops of the unit, or none."""
-        op = unit[0][1]
+        ready: list[ReadyOp] = []
+        position = 0
         try:
-            with self._backend.transaction(meta) as tx:
-                results = []
-                for index, op in unit:
-                    results.append(self._apply_op(tx, op, (*_OPS, index, "params")))
-                return results
+            for position, (index, op) in enumerate(unit):  # noqa: B007  which op it was, should one be refused
+                ready.append(self._ready(op, (*_OPS, index), is_alone=len(unit) == 1))
+            position = 0
+            if ready[0].method in OUTWARD:
+                applied = [self._reach_out(ready[0], meta)]
+            else:
+                applied = self._backend.apply(ready, meta)
         except RpcError as error:
-            raise _OpRefused(op, error) from error
+            raise _OpRefused(unit[position][1], error) from error
+        except UnitRefused as refused:
+            raise _OpRefused(unit[refused.op][1], refused.error) from refused
+        return [_result(op, outcome) for op, outcome in zip(ready, applied, strict=True)]
 
-    def _apply_op(self, tx: Ledger, op: Op, at: Path) -> dict[str, Any]:
-        name = ALIASES.get(op.method, op.method)
-        method = self._methods.get(name)
-        if method is None:
+    def _ready(self, op: Op, at: Path, *, is_alone: bool) -> ReadyOp:
+        method = ALIASES.get(op.method, op.method)
+        read = INWARD.get(method) or (OUTWARD.get(method) if method in self._outward else None)
+        if read is None:
             raise RpcError(ErrorCode.METHOD_NOT_FOUND)
-        counts = tx.recorded(op.idempotency_key)
-        status = OpStatus.ALREADY
-        if counts is None:
-            status = OpStatus.APPLIED
-            counts = method(tx, op.params, at)
-            tx.record(op.idempotency_key, method=name, op_id=op.op_id, counts=counts)
-        return {"op_id": op.op_id, "method": name, "status": status.value, "counts": dict(counts)}
+        if method in OUTWARD and not is_alone:
+            # What is written elsewhere cannot be taken back when a later op of the group is refused.
+            raise RpcError(ErrorCode.UNSUPPORTED, at=(*at, "group"))
+        place = (*at, "params")
+        return ReadyOp(
+            op_id=op.op_id,
+            method=method,
+            params=read(op.params, place),
+            key=op.idempotency_key,
+            content_sha256=op.content_sha256,
+            at=place,
+        )
+
+    def _reach_out(self, op: ReadyOp, meta: Meta) -> Applied:
+        """First the effect and then the ledger: after a crash between the two, the effect comes again, the same."""
+        counts = self._backend.recorded(op.key, meta)
+        if counts is not None:
+            return Applied(counts=counts, is_resend=True)
+        method = self._outward[op.method]
+        made = method.makes(op.params, meta.namespace, op.at)
+        if meta.namespace != PRODUCTION:
+            self._backend.announce(made, meta)
+        reach = Reach(namespace=meta.namespace, select=partial(self._backend.select, meta=meta))
+        counts = method.carry_out(op.params, reach, op.at)
+        self._backend.record(op, counts, meta)
+        return Applied(counts=counts)
 
     def _query(self, params: RpcParams) -> JSONValue:
         request = parse(Query, params)
         read = parse_read(request.read, ("read",))
         limit = request.limit if read.limit is None else min(request.limit, read.limit)
-        page = self._backend.page(request.meta.namespace, read, request.after, limit)
+        page = self._backend.page(read, request.meta, request.after, limit)
         return {"rows": page.rows, "next": page.next}
+
+    def _objects(self, params: RpcParams) -> JSONValue:
+        made = self._backend.objects(parse(OfNamespace, params).namespace)
+        return {"objects": [{"kind": one.kind, "name": one.name} for one in made]}
+
+    def _clean(self, params: RpcParams) -> JSONValue:
+        """What lies elsewhere goes first: until the backend has forgotten the list, all of it can be done again."""
+        namespace = parse(OfNamespace, params).namespace
+        made = self._backend.objects(namespace)
+        for one in made:
+            if one.kind in _MAKERS:
+                maker = self._outward.get(_MAKERS[one.kind])
+                if maker is None:
+                    raise RpcError(ErrorCode.UNSUPPORTED)
+                maker.remove(one, namespace)
+        self._backend.clean(namespace)
+        return {"removed": len(made)}
 
 
 class _OpRefused(Exception):
@@ -100,6 +149,11 @@ class _OpRefused(Exception):
 
     def to_dict(self) -> dict[str, Any]:
         return {"op_id": self.op.op_id, "method": self.op.method, "code": int(self.error.code), **self.error.data()}
+
+
+def _result(op: ReadyOp, applied: Applied) -> dict[str, Any]:
+    status = OpStatus.ALREADY if applied.is_resend else OpStatus.APPLIED
+    return {"op_id": op.op_id, "method": op.method, "status": status.value, "counts": dict(applied.counts)}
 
 
 def _require_distinct(ops: Sequence[Op]) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from lorchestra.errors import Path
 from lorchestra.json_value import JSONValue
@@ -15,8 +15,11 @@ from lorchestra.storacle.service import RpcError
 
 _IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", re.ASCII)
 
+PRODUCTION = "prod"
+
 Identifier = Annotated[str, StringConstraints(pattern=_IDENTIFIER.pattern)]
 Namespace = Annotated[str, StringConstraints(pattern=r"^(prod|smoke_[a-z0-9]{1,20})$")]
+SmokeNamespace = Annotated[str, StringConstraints(pattern=r"^smoke_[a-z0-9]{1,20}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 
@@ -49,12 +52,23 @@ class Meta(Params):
 
     run_id: Key
     namespace: Namespace
+    read_namespace: Namespace | None = None
     token: Annotated[int, Field(strict=True)] | None = None
     attempt_n: Annotated[int, Field(ge=1, strict=True)] = 1
+    job_id: Key | None = None
+    job_version: Key | None = None
+    step_id: Key | None = None
+    code_sha256: Key | None = None
 
 
 class OpenRun(Params):
     meta: Meta
+
+
+class OfNamespace(Params):
+    """Production is none of those that can be listed or removed as a whole."""
+
+    namespace: SmokeNamespace
 
 
 class Op(Params):
@@ -63,6 +77,7 @@ class Op(Params):
     params: Any
     idempotency_key: Key
     group: Key | None = None
+    content_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class Plan(Params):
@@ -84,60 +99,6 @@ class Query(Params):
     meta: Meta
 
 
-class Rows(Params):
-    """Of table.upsert, table.insert, table.delete, wal.append and event.append."""
-
-    dataset: Identifier
-    table: Identifier
-    key_columns: Columns
-    rows: RawList
-
-
-class StatePut(Params):
-    key: Key
-    value: Any
-    expected: Any = None
-
-
-class AssertRows(Params):
-    """The number of rows that match is `count`, or is from `min` to `max`."""
-
-    dataset: Identifier
-    table: Identifier
-    where: Any = None
-    count: Count | None = None
-    min: Count | None = None
-    max: Count | None = None
-
-    @model_validator(mode="after")
-    def _is_bounded(self) -> AssertRows:
-        if (self.count is None) == (self.min is None and self.max is None):
-            raise ValueError("either 'count', or 'min' or 'max' or both, is expected")
-        return self
-
-    def holds_for(self, found: int) -> bool:
-        if self.count is not None:
-            return found == self.count
-        return (self.min or 0) <= found and (self.max is None or found <= self.max)
-
-
-class AssertExists(Params):
-    """At least one row matches."""
-
-    dataset: Identifier
-    table: Identifier
-    where: Any
-
-
-class AssertUnique(Params):
-    """No two of the rows that match have the same values in `columns`. Rows with a null there are left out."""
-
-    dataset: Identifier
-    table: Identifier
-    columns: Columns
-    where: Any = None
-
-
 def is_identifier(name: object) -> TypeGuard[str]:
     return isinstance(name, str) and _IDENTIFIER.fullmatch(name) is not None
 
@@ -150,6 +111,9 @@ def parse(model: type[P], value: object, at: Path = ()) -> P:
     try:
         # Frozen mappings come in from callers of this process.
         return model.model_validate(dict(value) if isinstance(value, Mapping) else value)
+    except RpcError as error:
+        # Of a value that has a grammar of its own, with its place there.
+        raise RpcError(error.code, at=(*at, *error.at)) from None
     except ValidationError as error:
         # Only places: the messages of the validator quote what it found.
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]

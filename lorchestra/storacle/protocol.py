@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lorchestra.errors import PermanentError
 from lorchestra.json_value import JSONObject
 from lorchestra.schemas import StoraclePlan
 from lorchestra.storacle.error_codes import ErrorCode
+
+if TYPE_CHECKING:
+    from lorchestra.storacle.backends.base import NamespaceObject
 
 META_VERSION = "1.0"
 
@@ -25,6 +28,11 @@ class RpcMeta:
     correlation_id: str
     ts: str
     namespace: str = "prod"
+    read_namespace: str | None = None
+    """Where rows are read, when not in the namespace itself. Markers and cursors are always the namespace's own."""
+    job_version: str | None = None
+    code_sha256: str | None = None
+    """Of all the code of the run: the ledger says with it what wrote a row."""
     token: int | None = None
     attempt_n: int = 1
     """Of the run: whoever opens it for an earlier attempt than another did is refused."""
@@ -89,3 +97,9 @@ class StoracleClient(Protocol):
 
     def query(self, read: JSONObject, meta: RpcMeta) -> Iterator[Mapping[str, Any]]:
         """The rows a declarative read asks for, a page at a time."""
+
+    def objects(self, namespace: str) -> tuple[NamespaceObject, ...]:
+        """All that a smoke namespace made: tables, views, files, copies and sheets."""
+
+    def clean(self, namespace: str) -> int:
+        """Remove exactly that, and say how many there were. What could not be removed is listed until it is."""

@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field
+from pydantic import Field as Constraint
 
 from lorchestra.errors import Path
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.params import Columns, Identifier, Key, Params, is_identifier, parse
+from lorchestra.storacle.fields import Field, parse_field
+from lorchestra.storacle.params import Identifier, Key, Params, RawList, parse
 from lorchestra.storacle.service import RpcError
 
 Scalar: TypeAlias = str | int | float | bool
 
 MAX_IN = 10_000
+MAX_FIELDS = 500
+CONTENT_HASH = "_content_hash"
+"""What a row says, as a hash: a column of every declared table, read when it is asked for."""
 
 
 class Comparison(StrEnum):
@@ -35,7 +39,7 @@ class Comparison(StrEnum):
 class Condition:
     """`value` is a scalar; for `in` a tuple of scalars, for `is_null` true or false."""
 
-    column: str
+    field: Field
     comparison: Comparison
     value: Scalar | tuple[Scalar, ...]
 
@@ -43,25 +47,46 @@ class Condition:
 Where: TypeAlias = tuple[Condition, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    field: Field
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unprocessed:
+    """Rows that a stage has no marker for, or one for other content or, where `code_hash` is given, other code."""
+
+    stage: str
+    code_hash: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """Rows come in the order of their key. All conditions hold for each of them."""
+    """Rows come as `order_by` says, and then in the order of their key. All conditions hold for each of them."""
 
     dataset: str
     table: str
-    columns: tuple[str, ...] | None
-    where: Where
-    limit: int | None
-    unprocessed: str | None
+    columns: tuple[Field, ...] | None = None
+    where: Where = ()
+    order_by: tuple[Order, ...] = ()
+    limit: int | None = None
+    unprocessed: Unprocessed | None = None
 
 
 class _ReadParams(Params):
     dataset: Identifier
     table: Identifier
-    columns: Columns | None = None
+    columns: RawList | None = None
     where: Any = None
-    limit: Annotated[int, Field(ge=0, strict=True)] | None = None
-    unprocessed: Key | None = None
+    order_by: RawList | None = None
+    limit: Annotated[int, Constraint(ge=0, strict=True)] | None = None
+    unprocessed: Any = None
+
+
+class _UnprocessedParams(Params):
+    stage: Key
+    code_hash: Key | None = None
 
 
 def parse_read(value: object, at: Path) -> Read:
@@ -70,34 +95,34 @@ def parse_read(value: object, at: Path) -> Read:
     return Read(
         dataset=params.dataset,
         table=params.table,
-        columns=params.columns,
+        columns=None if params.columns is None else _columns(params.columns, (*at, "columns")),
         where=parse_where(params.where, (*at, "where")),
+        order_by=_order_by(params.order_by or (), (*at, "order_by")),
         limit=params.limit,
-        unprocessed=params.unprocessed,
+        unprocessed=_unprocessed(params.unprocessed, (*at, "unprocessed")),
     )
 
 
 def parse_where(value: object, at: Path) -> Where:
-    """`{column: value}` (null: is null) or `{column: {comparison: value, ...}}`, all joined by and."""
+    """`{field: value}` (null: is null) or `{field: {comparison: value, ...}}`, all joined by and."""
     if value is None:
         return ()
     if not isinstance(value, Mapping):
         raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
     conditions: list[Condition] = []
-    for column, asked in value.items():
-        if not is_identifier(column):
-            raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
-        place = (*at, column)
+    for name, asked in value.items():
+        field = _field(name, at)
+        place = (*at, field.column)
         if asked is None:
-            conditions.append(Condition(column, Comparison.IS_NULL, True))
+            conditions.append(Condition(field, Comparison.IS_NULL, True))
         elif isinstance(asked, Mapping) and asked:
-            conditions.extend(_condition(column, name, operand, place) for name, operand in asked.items())
+            conditions.extend(_condition(field, comparison, operand, place) for comparison, operand in asked.items())
         else:
-            conditions.append(Condition(column, Comparison.EQ, _scalar(asked, place)))
+            conditions.append(Condition(field, Comparison.EQ, _scalar(asked, place)))
     return tuple(conditions)
 
 
-def _condition(column: str, name: Any, operand: object, at: Path) -> Condition:
+def _condition(field: Field, name: Any, operand: object, at: Path) -> Condition:
     try:
         comparison = Comparison(name)
     except ValueError:
@@ -107,13 +132,45 @@ def _condition(column: str, name: Any, operand: object, at: Path) -> Condition:
         case Comparison.IN:
             if not isinstance(operand, (list, tuple)) or len(operand) > MAX_IN:
                 raise RpcError(ErrorCode.INVALID_PARAMS, at=place)
-            return Condition(column, comparison, tuple(_scalar(one, place) for one in operand))
+            return Condition(field, comparison, tuple(_scalar(one, place) for one in operand))
         case Comparison.IS_NULL:
             if not isinstance(operand, bool):
                 raise RpcError(ErrorCode.INVALID_PARAMS, at=place)
-            return Condition(column, comparison, operand)
+            return Condition(field, comparison, operand)
         case _:
-            return Condition(column, comparison, _scalar(operand, place))
+            return Condition(field, comparison, _scalar(operand, place))
+
+
+def _columns(names: Any, at: Path) -> tuple[Field, ...]:
+    if not 1 <= len(names) <= MAX_FIELDS or len({str(name) for name in names}) < len(names):
+        raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
+    return tuple(_field(name, (*at, position)) for position, name in enumerate(names))
+
+
+def _order_by(names: Any, at: Path) -> tuple[Order, ...]:
+    """Names of fields; with a minus before it, the largest comes first."""
+    if len(names) > MAX_FIELDS:
+        raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
+    orders = []
+    for position, name in enumerate(names):
+        descending = isinstance(name, str) and name.startswith("-")
+        orders.append(Order(_field(name[1:] if descending else name, (*at, position)), descending))
+    return tuple(orders)
+
+
+def _unprocessed(value: object, at: Path) -> Unprocessed | None:
+    """The name of a stage, or `{stage, code_hash}`."""
+    if value is None:
+        return None
+    params = parse(_UnprocessedParams, {"stage": value} if isinstance(value, str) else value, at)
+    return Unprocessed(stage=params.stage, code_hash=params.code_hash)
+
+
+def _field(name: object, at: Path) -> Field:
+    field = parse_field(name)
+    if field is None:
+        raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
+    return field
 
 
 def _scalar(value: object, at: Path) -> Scalar:

@@ -6,6 +6,7 @@ a row has changed is a question of content alone.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ class Type(StrEnum):
     FLOAT64 = "FLOAT64"
     BOOL = "BOOL"
     TIMESTAMP = "TIMESTAMP"
+    DATE = "DATE"
     JSON = "JSON"
 
 
@@ -145,6 +147,51 @@ TABLES: tuple[Table, ...] = (
         key_columns=("stage", "idem_key"),
     ),
 )
+
+OWN_TABLES: tuple[Table, ...] = (
+    Table(
+        dataset="storacle",
+        name="_ledger",
+        columns=(
+            *_strings("key", "run_id", "job_id", "job_version", "step_id", "op_id", "method"),
+            *_strings("code_sha256", "content_sha256"),
+            Column("tag", Type.INT64),
+            Column("counts", Type.JSON),
+            *_times("applied_at"),
+        ),
+        key_columns=("key",),
+    ),
+    Table(
+        dataset="storacle",
+        name="_state",
+        columns=(Column("key"), Column("value", Type.JSON)),
+        key_columns=("key",),
+    ),
+    Table(
+        dataset="storacle",
+        name="_runs",
+        columns=(Column("run_id"), Column("token", Type.INT64), Column("attempt_n", Type.INT64)),
+        key_columns=("run_id",),
+    ),
+    Table(
+        dataset="storacle",
+        name="_namespace_objects",
+        columns=_strings("kind", "name", "run_id"),
+        key_columns=("kind", "name"),
+    ),
+    Table(
+        dataset="storacle",
+        name="_tables",
+        columns=(*_strings("dataset", "name", "kind"), Column("about", Type.JSON)),
+        key_columns=("dataset", "name"),
+    ),
+)
+"""What storacle keeps for itself. It can be read, and only storacle's own methods write it."""
+
+
+def tag_of(key: str) -> int:
+    """What every row keeps of the key of the op that wrote it last: enough to find the op in the ledger."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) >> 1
 
 
 def by_name(tables: Iterable[Table] = TABLES) -> Mapping[tuple[str, str], Table]:

@@ -1,4 +1,4 @@
-"""The lab in which the executor's promises are tested: once with each run store."""
+"""Where the executor is tested, with each run store, and a client of storacle, over each transport and backing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import pytest
 
 from lorchestra.run_store import InMemoryRunStore, RunStore, SqliteRunStore
 from lorchestra.schemas import RunStatus
+from lorchestra.storacle.transports import InProcessTransport
+from lorchestra.storacle.transports.http import HttpTransport
+from tests.contract.storacle_world import WORLDS, EncodedTransport, World
+from tests.data_plane import DataPlane
 from tests.jobs import Lab, wait_until
+from tests.standins.storacle_http import HttpStoracle
+
+_TOKEN = "a-token"
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -27,3 +34,27 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "lorchestra-worker"])
     assert lab.runs(status=RunStatus.RUNNING) == ()
     lab.store.close()
+    lab.service.close()
+
+
+@pytest.fixture(scope="module")
+def over_http() -> Iterator[HttpStoracle]:
+    with HttpStoracle(token=_TOKEN) as server:
+        yield server
+
+
+@pytest.fixture(params=WORLDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    backing, transport = request.param.split(", ")
+    with DataPlane(tmp_path / "data.db" if backing == "file" else None) as data:
+        match transport:
+            case "encoded":
+                yield World(data, EncodedTransport(data))
+            case "http":
+                server: HttpStoracle = request.getfixturevalue("over_http")
+                server.service = data
+                http = HttpTransport(server.url, token=lambda: _TOKEN)
+                yield World(data, http)
+                http.close()
+            case _:
+                yield World(data, InProcessTransport(data))

@@ -342,7 +342,7 @@ def test_a_later_run_is_never_suppressed(lab: Lab) -> None:
     for minutes in (50, 25, 50):
         day["minutes"] = minutes
         lab.run(USUAL)
-        assert lab.service.rows("prod", "clinic", "visits")[0]["minutes"] == minutes
+        assert lab.service.rows("clinic", "visits")[0]["minutes"] == minutes
     assert lab.service.effects == 3
 
 

@@ -247,7 +247,7 @@ def test_rejected_items_reach_the_last_of_two_consumers_alone(lab: Lab) -> None:
     result = lab.run(job(*two_consumers()))
 
     assert result.status == RunStatus.PARTIAL
-    assert {row["step_id"] for row in lab.service.rows("prod", "events", "quarantine")} == {"second"}
+    assert {row["step_id"] for row in lab.service.rows("events", "quarantine")} == {"second"}
 
 
 def test_a_producer_of_two_consumers_that_fails_leaves_no_items_and_no_rows(lab: Lab) -> None:
@@ -334,7 +334,7 @@ def test_rejected_records_are_set_aside_and_the_rest_goes_on(lab: Lab) -> None:
     assert not result.success
     assert result.error is None
     assert lab.rows() == keys(visits(2))
-    (row,) = lab.service.rows("prod", "events", "quarantine")
+    (row,) = lab.service.rows("events", "quarantine")
     assert (row["idem_key"], row["pointer"], row["rule"]) == ("visit:900", "/minutes", "minimum")
 
 
@@ -348,7 +348,7 @@ def test_on_error_fail_makes_a_rejected_record_the_failure_of_its_step(lab: Lab)
     assert failed.tries == 1
     assert failed.error is not None
     assert "record 'visit:900' was rejected at '/minutes' by rule 'minimum'" in (failed.error.message or "")
-    assert lab.service.rows("prod", "events", "quarantine") == []
+    assert lab.service.rows("events", "quarantine") == []
 
 
 def test_of_two_consumers_the_last_stores_the_cursor_and_what_was_rejected(lab: Lab) -> None:
@@ -365,7 +365,7 @@ def test_of_two_consumers_the_last_stores_the_cursor_and_what_was_rejected(lab: 
     stored_after_first: list[Any] = []
 
     def look(params: Mapping[str, Any]) -> dict[str, Any]:
-        stored_after_first.append(lab.service.rows("prod", "storacle", "_state"))
+        stored_after_first.append(lab.service.rows("storacle", "_state"))
         return {"items": []}
 
     lab.register(fetch=lambda params: {"items": items}, look=look)
@@ -381,7 +381,7 @@ def test_of_two_consumers_the_last_stores_the_cursor_and_what_was_rejected(lab: 
     )
 
     assert result.status == RunStatus.PARTIAL
-    assert [len(lab.service.rows("prod", "clinic", table)) for table in ("ones", "twos")] == [4, 4]
+    assert [len(lab.service.rows("clinic", table)) for table in ("ones", "twos")] == [4, 4]
     assert stored_after_first == [[]]
-    assert [row["value"] for row in lab.service.rows("prod", "storacle", "_state")] == [3]
-    assert len(lab.service.rows("prod", "events", "quarantine")) == 1
+    assert [row["value"] for row in lab.service.rows("storacle", "_state")] == [3]
+    assert len(lab.service.rows("events", "quarantine")) == 1

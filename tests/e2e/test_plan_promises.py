@@ -1,21 +1,26 @@
-"""The table of docs/plans.md that says what each method promises: every cell of it, against each service that ships."""
+"""The table of docs/plans.md that says what each method promises: every cell of it, against the service that ships."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lorchestra.clock import SystemClock
 from lorchestra.json_value import sha256
 from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import OpResult, OpStatus, PlanRefused, RpcClient, RpcMeta
-from lorchestra.storacle.backends.sqlite import SqliteBackend
-from lorchestra.storacle.data_service import DataService
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.journal import JournalService
-from lorchestra.storacle.transports import InProcessTransport, Service
+from lorchestra.storacle.methods import OUTWARD
+from lorchestra.storacle.outward.methods import outward_methods
+from lorchestra.storacle.outward.roots import Roots
+from lorchestra.storacle.outward.sheets_http.exchange import SheetsAccess
+from lorchestra.storacle.transports import InProcessTransport
+from tests.data_plane import DataPlane
+from tests.standins.sheets import SPREADSHEET, TOKEN, StandInSheets
 
 from . import pages
 
@@ -33,16 +38,26 @@ def cells() -> Iterator[tuple[str, str, str, str]]:
 class Runs:
     """Runs that write the same or other content; the key of an op is made of its run and its content."""
 
-    def __init__(self, service: Service, effects: Callable[[], int]) -> None:
-        self._client = RpcClient(InProcessTransport(service))
+    def __init__(self, data: DataPlane, folder: Path, sheets: StandInSheets) -> None:
+        self._data = data
+        self._folder = folder
+        self._sheets = sheets
+        self._client = RpcClient(InProcessTransport(data))
         self._metas: dict[str, RpcMeta] = {}
-        self.effects = effects
 
     def rows(self) -> list[dict[str, Any]]:
-        return [
-            dict(row)
-            for row in self._client.query({"dataset": "raw", "table": "notes"}, replace(META, run_id="reader"))
-        ]
+        return self._data.rows("raw", "notes")
+
+    def elsewhere(self) -> tuple[object, ...]:
+        """The files, when they were written last, and the sheets."""
+        files = [path for path in sorted(self._folder.rglob("*")) if path.is_file()]
+        return (
+            [(path, path.read_bytes(), path.stat().st_mtime_ns) for path in files],
+            [(sheet.title, sheet.table) for sheet in self._sheets.sheets],
+        )
+
+    def effects(self) -> int:
+        return self._data.effects
 
     def submit(self, run_id: str, method: str, params: dict[str, Any]) -> OpResult:
         if run_id not in self._metas:
@@ -61,18 +76,16 @@ class Runs:
         if result.status is OpStatus.ALREADY:
             return "recognised"
         (name,) = [name for name, count in result.counts.items() if count]
-        return {"updated": "replaces", "unchanged": "`unchanged`", "absent": "`absent`"}.get(name, name)
+        words = {"updated": "replaces", "unchanged": "`unchanged`", "absent": "`absent`", "rows": "carried out"}
+        return words.get(name, name)
 
 
-@pytest.fixture(params=["journal", "sqlite"])
-def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
-    if request.param == "journal":
-        journal = JournalService()
-        yield Runs(journal, lambda: journal.effects)
-        return
-    backend = SqliteBackend(None)
-    yield Runs(DataService(backend), lambda: backend.effects)
-    backend.close()
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    with StandInSheets() as sheets:
+        access = SheetsAccess(token=lambda: TOKEN, base_url=sheets.base_url)
+        with DataPlane(outward=outward_methods(Roots({"files": tmp_path}), SystemClock(), access)) as data:
+            yield Runs(data, tmp_path, sheets)
 
 
 def contents(method: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -88,6 +101,23 @@ def contents(method: str) -> tuple[dict[str, Any], dict[str, Any]]:
         }[method]
         plain = {"dataset": "raw", "table": "notes"}
         return {**plain, name: good}, {**plain, name: bad}
+    if method in ("view.create", "sql.execute"):
+        queries = [f"SELECT '{text}' AS text" for text in "AB"]
+        if method == "view.create":
+            first, second = ({"dataset": "derived", "table": "it", "sql": query} for query in queries)
+        else:
+            first, second = ({"sql": f"CREATE OR REPLACE TABLE derived.it AS {query}"} for query in queries)
+        return first, second
+    if method == "file.write":
+        return {"path": "note.md", "content": "A"}, {"path": "note.md", "content": "B"}
+    if method in OUTWARD:
+        sources = [{"dataset": "raw", "table": "notes", "where": {"text": text}} for text in "AB"]
+        columns: list[Any] = ["idem_key", "text"]
+        target: dict[str, Any] = {"spreadsheet_id": SPREADSHEET, "sheet": "Notes", "columns": columns}
+        if method == "sqlite.sync":
+            columns = [{"name": name, "type": "STRING"} for name in columns]
+            target = {"path": "copy.db", "table": "notes", "key_columns": ["idem_key"], "columns": columns}
+        return {**target, "source": sources[0]}, {**target, "source": sources[1]}
     return {**TABLE, "rows": [{"idem_key": "note:1", "text": "A"}]}, {
         **TABLE,
         "rows": [{"idem_key": "note:1", "text": "B"}],
@@ -100,17 +130,21 @@ def test_a_method_promises_what_the_table_says(runs: Runs, method: str, resent: 
     if method.startswith("assert."):
         notes = [{"idem_key": f"note:{number}", "text": "same"} for number in (1, 2)]
         runs.submit("before", "table.upsert", {**TABLE, "rows": notes})
+    if method in OUTWARD:
+        runs.submit("before", "table.upsert", {**TABLE, "rows": [{"idem_key": text, "text": text} for text in "AB"]})
     if method == "table.delete":
         runs.submit("before", "table.upsert", first)
 
     runs.submit("run-1", method, first)
-    rows, effects = runs.rows(), runs.effects()
+    rows, effects, elsewhere = runs.rows(), runs.effects(), runs.elsewhere()
 
     assert resent.startswith(runs.says("run-1", method, first))
-    assert (runs.rows(), runs.effects()) == (rows, effects)
+    assert (runs.rows(), runs.effects(), runs.elsewhere()) == (rows, effects, elsewhere)
     said = runs.says("run-2", method, first)
     assert same.startswith("asked anew" if said == "matched" else said)
+    assert runs.elsewhere() == elsewhere
     said = runs.says("run-3", method, second)
+    assert (runs.elsewhere() != elsewhere) == (method in OUTWARD)
     assert said in other if method == "state.put" else other.startswith(said)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.data_plane import rows_in
 from tests.e2e.cli import DEADLINE_S, Finished, Project, clean_environment
-from tests.e2e.data_plane import data_rows
 
 # Each waits, in the midst of its items, until a file says that it may go on.
 WAITING = """
@@ -44,7 +44,9 @@ STUBBORN = (
 
 STEPS = """
 - {step_id: fetch, op: call, params: {callable: waiting, folder: '@payload.folder'}}
-- {step_id: plan, op: plan.build, params: {items: '@run.fetch.items', method: wal.append, batch_size: 1}}
+- step_id: plan
+  op: plan.build
+  params: {items: '@run.fetch.items', method: wal.append, dataset: raw, table: raw_objects, batch_size: 1}
 - {step_id: write, op: storacle.submit, params: {plan: '@run.plan.plan'}}
 """
 PARENT = "- {step_id: child, op: job.run, params: {job_id: visits, payload: {folder: '@payload.folder'}}}\n"
@@ -116,7 +118,8 @@ class Scene:
         return self.project("runs", "resume", run.run_id)
 
     def rows(self) -> list[str]:
-        return [row["idem_key"] for row in data_rows(self.project.root, "events", "event_log")]
+        data = self.project.root / ".lorchestra" / "data.db"
+        return [row["idem_key"] for row in rows_in(data, "raw", "raw_objects")]
 
     def private_files(self) -> list[Path]:
         return list((self.project.root / ".lorchestra" / "private").rglob("*"))

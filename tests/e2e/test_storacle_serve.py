@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from lorchestra.storacle.http_server import listen
+from tests.data_plane import rows_in
 from tests.e2e.cli import DEADLINE_S, Project, clean_environment
-from tests.e2e.data_plane import data_rows
 
 TOKEN = "canary-token-51b7"
 WITH_TOKEN = {"STORACLE_TOKEN": TOKEN}
@@ -61,7 +61,7 @@ def using(project: Project, url: str, token: str = "env:STORACLE_TOKEN") -> Proj
 
 
 def rows(root: Path) -> list[int]:
-    return sorted(row["number"] for row in data_rows(root, "raw", "people"))
+    return sorted(row["number"] for row in rows_in(root / ".lorchestra" / "data.db", "raw", "people"))
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.http_server import serve
-from lorchestra.storacle.journal import JournalService
+from tests.data_plane import DataPlane
 
 
 class HaltingService:
     def __init__(self, folder: Path, halts: str) -> None:
         self._folder = folder
         self._halts = halts
-        self._inner = JournalService(folder / "data.jsonl")
+        self._inner = DataPlane(folder / "data.db")
 
     def handle(self, message: object) -> Message | None:
         if self._halts == "before":

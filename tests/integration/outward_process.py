@@ -9,7 +9,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lorchestra.clock import SystemClock
 from lorchestra.storacle.outward.file_write import FileWrite, FileWriter
 from lorchestra.storacle.outward.roots import Roots
 from lorchestra.storacle.outward.sqlite_columns import SqliteSync
-from lorchestra.storacle.outward.sqlite_sync import SqliteWriter
+from lorchestra.storacle.outward.sqlite_sync.writer import SqliteWriter
 from lorchestra.storacle.params import parse
 from lorchestra.storacle.service import RpcError
 
@@ -25,10 +25,18 @@ FILE, DATABASE = "out/page.md", "out/copy.db"
 FILE_SIZE, ROWS, ROW_SIZE = 2_000_000, 400, 1000
 
 COLUMNS = [{"name": "id", "type": "INT64"}, {"name": "text", "type": "STRING"}]
+SOURCE = {"dataset": "lab", "table": "texts"}
 
 
-def sync_params(table: str = "t", path: str = DATABASE) -> SqliteSync:
-    return parse(SqliteSync, {"path": path, "table": table, "columns": COLUMNS, "key_columns": ["id"]})
+def sync_params(table: str = "t", path: str = DATABASE, **more: Any) -> SqliteSync:
+    value = {"path": path, "table": table, "columns": COLUMNS, "key_columns": ["id"], "source": SOURCE, **more}
+    return parse(SqliteSync, value)
+
+
+def sync(
+    writer: SqliteWriter, params: SqliteSync, rows: Iterable[Mapping[str, Any]], namespace: str = "prod"
+) -> dict[str, int]:
+    return writer.sync(params, params.table_of({}), rows, namespace=namespace)
 
 
 def rows(letter: str, count: int = ROWS) -> Iterator[dict[str, Any]]:
@@ -41,7 +49,7 @@ def write_file(folder: Path, letter: str) -> None:
 
 
 def write_table(folder: Path, letter: str) -> None:
-    SqliteWriter(Roots({"files": folder})).sync(sync_params(), rows(letter), namespace="prod")
+    sync(SqliteWriter(Roots({"files": folder})), sync_params(), rows(letter))
 
 
 _WRITES: dict[str, Callable[[Path, str], None]] = {"file": write_file, "table": write_table}

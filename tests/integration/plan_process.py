@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import PlanRefused, RpcClient, RpcMeta
-from lorchestra.storacle.backends.sqlite import SqliteBackend
-from lorchestra.storacle.data_service import DataService
+from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.transports import InProcessTransport
+from tests import data_plane
+from tests.data_plane import DataPlane
 
 OPS = 200
 META = RpcMeta(job_id="j", run_id="01RUN", step_id="write", correlation_id="01RUN", ts="2026-01-01T00:00:00+00:00")
@@ -46,23 +48,32 @@ def mixed_plan(seed: int, ops: int = OPS) -> StoraclePlan:
     return StoraclePlan(correlation_id=META.run_id, ops=tuple(made))
 
 
+def units(plan: StoraclePlan) -> list[tuple[StoracleOp, ...]]:
+    """The ops that land together or not at all."""
+    return [tuple(ops) for _, ops in groupby(plan.ops, lambda op: op.group or op.op_id)]
+
+
 def contents(path: Path) -> dict[str, Any]:
     """All that storacle says of the file, but for the times."""
-    backend = SqliteBackend(path)
-    client = RpcClient(InProcessTransport(DataService(backend)))
-    found: dict[str, Any] = {"effects": backend.effects}
-    for dataset, table in (("raw", "raw_objects"), ("lab", "samples"), ("lab", "log"), ("storacle", "_state")):
-        rows = client.query({"dataset": dataset, "table": table}, META)
-        found[table] = [{name: value for name, value in row.items() if not name.endswith("_seen")} for row in rows]
-    backend.close()
-    return found
+    return data_plane.contents(path, "raw.raw_objects", "lab.samples", "lab.log")
+
+
+def sending(path: Path, plan: StoraclePlan, meta: RpcMeta | None = None) -> Iterator[int]:
+    """Send a plan, one unit in a message; after each, how many ops have been answered. Opens the run unless given
+    whose it is.
+    """
+    with DataPlane(path) as data:
+        client = RpcClient(InProcessTransport(data))
+        meta = meta or replace(META, token=client.open_run(META))
+        answered = 0
+        for unit in units(plan):
+            answered += len(client.execute_plan(replace(plan, ops=unit), meta))
+            yield answered
 
 
 def send(path: Path, plan: StoraclePlan) -> None:
-    backend = SqliteBackend(path)
-    client = RpcClient(InProcessTransport(DataService(backend)))
-    client.execute_plan(plan, replace(META, token=client.open_run(META)))
-    backend.close()
+    for _ in sending(path, plan):
+        pass
 
 
 def _object(key: int, version: int) -> dict[str, Any]:
@@ -74,16 +85,21 @@ def _rows(dataset: str, table: str, rows: list[dict[str, Any]]) -> Mapping[str, 
     return {"dataset": dataset, "table": table, "key_columns": ["idem_key"], "rows": rows}
 
 
+def _say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     path, seed, most_bytes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     if most_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-    sys.stdout.write("begun\n")
-    sys.stdout.flush()
+    _say("begun")
     try:
-        send(path, mixed_plan(seed))
+        for answered in sending(path, mixed_plan(seed)):
+            _say(answered)
     except PlanRefused as refused:
-        sys.stdout.write(f"{refused.code}\n")
+        _say(ErrorCode(refused.code).name)
         sys.exit(3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -27,8 +28,8 @@ from lorchestra.storacle import OpStatus, RpcClient, RpcMeta, codec
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.http_server import HttpApp, listen, serve
-from lorchestra.storacle.journal import JournalService
 from lorchestra.storacle.transports.http import HttpTransport
+from tests.data_plane import DataPlane, rows_in
 from tests.standins.storacle_http import HttpStoracle
 
 TOKEN = "canary-token-51b7"
@@ -51,13 +52,13 @@ class Scripted:
 
 @pytest.fixture(scope="module")
 def open_server() -> Iterator[HttpStoracle]:
-    with HttpStoracle(JournalService(), max_bytes=1000) as server:
+    with HttpStoracle(DataPlane(), max_bytes=1000) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[HttpStoracle]:
-    with HttpStoracle(JournalService(), token=TOKEN) as server:
+    with HttpStoracle(DataPlane(), token=TOKEN) as server:
         yield server
 
 
@@ -215,7 +216,7 @@ def test_a_peer_that_leaves_in_the_midst_of_its_request_is_nobody_to_answer(open
 
 def test_a_request_that_does_not_go_on_is_refused() -> None:
     with (
-        HttpStoracle(JournalService(), body_timeout_s=0.01) as server,
+        HttpStoracle(DataPlane(), body_timeout_s=0.01) as server,
         socket.create_connection(("127.0.0.1", server.port)) as peer,
     ):
         peer.sendall(b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{")
@@ -275,7 +276,7 @@ def test_more_requests_than_can_wait_are_told_to_come_again() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "storacle.example"])
 def test_it_listens_to_others_only_with_a_token(host: str) -> None:
     with pytest.raises(ConfigurationError, match="without a token on loopback only"):
-        serve(JournalService(), host=host)
+        serve(DataPlane(), host=host)
 
 
 def test_a_port_that_is_taken_is_told() -> None:
@@ -283,13 +284,22 @@ def test_a_port_that_is_taken_is_told() -> None:
         listen("127.0.0.1", 0) as taken,
         pytest.raises(ConfigurationError, match=r"cannot listen on 127\.0\.0\.1, port \d+: Address already in use"),
     ):
-        serve(JournalService(), port=taken.getsockname()[1])
+        serve(DataPlane(), port=taken.getsockname()[1])
+
+
+def test_the_end_of_an_answer_does_not_wait_until_its_beginning_is_acknowledged() -> None:
+    with (
+        listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("token", ["", "a b", f"{TOKEN}\n"])
 def test_a_token_that_no_header_can_carry_is_refused_unquoted(token: str) -> None:
     with pytest.raises(ConfigurationError, match=r"storacle\.token") as caught:
-        HttpApp(JournalService(), token=token)
+        HttpApp(DataPlane(), token=token)
 
     assert TOKEN not in str(caught.value)
 
@@ -306,6 +316,14 @@ def process(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
             yield server, server.stdout.readline().strip()
         finally:
             server.kill()
+
+
+def open_run(folder: Path) -> int:
+    """Open the run at the data itself, past the server; its token."""
+    with DataPlane(folder / "data.db") as data:
+        answer: Any = data.handle(OPEN)
+        token: int = answer["result"]["token"]
+        return token
 
 
 def until(happened: Callable[[], bool]) -> None:
@@ -339,7 +357,7 @@ def write_one(url: str, **options: Any) -> Any:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_op_in_flight_end_and_be_answered(tmp_path: Path, number: int) -> None:
-    JournalService(tmp_path / "data.jsonl").handle(OPEN)
+    open_run(tmp_path)
     results: list[Any] = []
     with process(tmp_path) as (server, url):
         asking = threading.Thread(target=lambda: results.append(write_one(url)))
@@ -355,7 +373,7 @@ def test_a_signal_lets_the_op_in_flight_end_and_be_answered(tmp_path: Path, numb
     assert server.returncode == 0, said
     assert "Traceback" not in said
     assert results[0][0].counts == {"inserted": 1, "unchanged": 0}
-    assert JournalService(tmp_path / "data.jsonl").rows("prod", "raw", "t") == [{"k": 1}]
+    assert rows_in(tmp_path / "data.db", "raw", "t") == [{"k": 1}]
 
 
 def test_a_caller_is_sent_away_when_the_server_cannot_wait_and_the_op_ends_all_the_same(tmp_path: Path) -> None:
@@ -374,7 +392,7 @@ def test_a_caller_is_sent_away_when_the_server_cannot_wait_and_the_op_ends_all_t
     assert server.returncode == 0, said
     assert "Traceback" not in said
     assert (answers[0].status_code, code_of(answers[0])) == (503, ErrorCode.UNAVAILABLE)
-    assert JournalService(tmp_path / "data.jsonl").handle(OPEN) == codec.result_response(1, {"token": 2})
+    assert open_run(tmp_path) == 2
 
 
 def test_a_signal_that_comes_as_soon_as_it_listens_ends_it(tmp_path: Path) -> None:
@@ -385,11 +403,26 @@ def test_a_signal_that_comes_as_soon_as_it_listens_ends_it(tmp_path: Path) -> No
     assert server.returncode == 0, said
 
 
+def test_the_garbage_collector_is_left_as_it_was() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    during: list[int] = []
+
+    def ready(url: str) -> None:
+        during.append(gc.get_freeze_count())
+        signal.raise_signal(signal.SIGTERM)
+
+    with DataPlane() as data:
+        serve(data, port=0, ready=ready)
+
+    assert during[0] > 0
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
 @pytest.mark.parametrize(("halts", "status"), [("before", OpStatus.APPLIED), ("after", OpStatus.ALREADY)])
 def test_an_op_has_one_effect_when_the_server_is_killed_beneath_it_and_comes_back(
     tmp_path: Path, halts: str, status: OpStatus
 ) -> None:
-    JournalService(tmp_path / "data.jsonl").handle(OPEN)
+    open_run(tmp_path)
     results: list[Any] = []
     with ExitStack() as stack, process(tmp_path, "--halts", halts) as (server, url):
 
@@ -405,6 +438,6 @@ def test_an_op_has_one_effect_when_the_server_is_killed_beneath_it_and_comes_bac
         asking.join()
 
     assert results[0][0].status is status
-    journal = JournalService(tmp_path / "data.jsonl")
-    assert journal.rows("prod", "raw", "t") == [{"k": 1}]
-    assert journal.effects == 1
+    with DataPlane(tmp_path / "data.db") as data:
+        assert data.rows("raw", "t") == [{"k": 1}]
+        assert data.effects == 1

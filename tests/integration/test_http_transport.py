@@ -19,9 +19,9 @@ from lorchestra.errors import ConfigurationError, LorchestraError, PermanentErro
 from lorchestra.schemas import RetryPolicy, StoracleOp, StoraclePlan
 from lorchestra.storacle import OpStatus, RpcClient, RpcMeta, codec
 from lorchestra.storacle.http_server import listen, url_of
-from lorchestra.storacle.journal import JournalService
 from lorchestra.storacle.transports import RecordingTransport
 from lorchestra.storacle.transports.http import HttpTransport
+from tests.data_plane import DataPlane
 from tests.standins import llm
 from tests.standins.llm import StandInLlm
 from tests.standins.storacle_http import HttpStoracle, LossyProxy
@@ -84,7 +84,7 @@ def plan(*, rows: Any = ({"k": VALUE},)) -> StoraclePlan:
 
 @pytest.mark.parametrize("cuts", [(0,), (1,), (60,), (0, 40)])
 def test_an_op_whose_answer_was_lost_is_sent_again_and_has_one_effect(lab: Lab, cuts: tuple[int, ...]) -> None:
-    service = JournalService()
+    service = DataPlane()
     server = lab.stack.enter_context(HttpStoracle(service, token=TOKEN))
     direct = RpcClient(lab.transport(server.url))
     token = direct.open_run(META)
@@ -96,13 +96,13 @@ def test_an_op_whose_answer_was_lost_is_sent_again_and_has_one_effect(lab: Lab, 
     assert result.status is OpStatus.ALREADY
     assert result.counts == {"inserted": 1, "unchanged": 0}
     assert service.effects == 1
-    assert service.rows("prod", "raw", "t") == [{"k": VALUE}]
+    assert service.rows("raw", "t") == [{"k": VALUE}]
     assert lab.pauses == [1.0, 2.0][: len(cuts)]
     assert len(recorder.exchanges) == 1
 
 
 def test_a_run_whose_opening_was_lost_is_opened_again_and_may_write(lab: Lab) -> None:
-    server = lab.stack.enter_context(HttpStoracle(JournalService(), token=TOKEN))
+    server = lab.stack.enter_context(HttpStoracle(DataPlane(), token=TOKEN))
     proxy = lab.stack.enter_context(LossyProxy(server.port, 0))
     client = RpcClient(lab.transport(proxy.url))
 
@@ -252,7 +252,7 @@ def test_an_answer_without_end_is_given_up(lab: Lab, monkeypatch: pytest.MonkeyP
 
 
 def test_the_wrong_token_is_told_at_once_also_when_much_is_sent(lab: Lab) -> None:
-    server = lab.stack.enter_context(HttpStoracle(JournalService(), token="another"))
+    server = lab.stack.enter_context(HttpStoracle(DataPlane(), token="another"))
 
     error = failing(lab.transport(server.url), codec.request("x", {"rows": [VALUE * 100_000]}, 1))
 
@@ -262,7 +262,7 @@ def test_the_wrong_token_is_told_at_once_also_when_much_is_sent(lab: Lab) -> Non
 
 
 def test_an_error_of_the_service_comes_as_the_client_tells_it(lab: Lab) -> None:
-    server = lab.stack.enter_context(HttpStoracle(JournalService(), token=TOKEN))
+    server = lab.stack.enter_context(HttpStoracle(DataPlane(), token=TOKEN))
     client = RpcClient(lab.transport(server.url))
 
     with pytest.raises(PermanentError, match="fenced"):
@@ -329,7 +329,7 @@ def test_a_token_that_no_header_can_carry_is_refused_before_anything_is_sent(tok
 
 
 def test_the_token_is_fetched_for_each_request(lab: Lab) -> None:
-    server = lab.stack.enter_context(HttpStoracle(JournalService(), token=TOKEN))
+    server = lab.stack.enter_context(HttpStoracle(DataPlane(), token=TOKEN))
     tokens = iter(["the-check", "an-old-one", TOKEN])
     transport = lab.transport(server.url, token=lambda: next(tokens))
 
@@ -343,13 +343,13 @@ def test_a_proxy_of_the_environment_is_not_told_what_stays_on_this_machine(
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    server = lab.stack.enter_context(HttpStoracle(JournalService(), token=TOKEN))
+    server = lab.stack.enter_context(HttpStoracle(DataPlane(), token=TOKEN))
 
     assert RpcClient(lab.transport(server.url)).open_run(META) == 1
 
 
 def test_a_notification_has_no_answer(lab: Lab) -> None:
-    server = lab.stack.enter_context(HttpStoracle(JournalService(), token=TOKEN))
+    server = lab.stack.enter_context(HttpStoracle(DataPlane(), token=TOKEN))
 
     assert lab.transport(server.url).send(codec.notification("run.open", {})) is None
 

@@ -17,10 +17,20 @@ import pytest
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.outward.roots import Roots
 from lorchestra.storacle.outward.sqlite_columns import SqliteSync
-from lorchestra.storacle.outward.sqlite_sync import SqliteWriter
+from lorchestra.storacle.outward.sqlite_sync.writer import SqliteWriter
 from lorchestra.storacle.params import parse
 from lorchestra.storacle.service import RpcError
-from tests.integration.outward_process import DATABASE, ROW_SIZE, ROWS, rows, start, sync_params, write_table
+from tests.integration.outward_process import (
+    DATABASE,
+    ROW_SIZE,
+    ROWS,
+    SOURCE,
+    rows,
+    start,
+    sync,
+    sync_params,
+    write_table,
+)
 
 
 @pytest.fixture
@@ -53,7 +63,7 @@ def letters(root: Path) -> tuple[set[str], int]:
 
 def refusal(writer: SqliteWriter, wanted: SqliteSync, given: Any, namespace: str = "prod") -> RpcError:
     with pytest.raises(RpcError) as raised:
-        writer.sync(wanted, given, namespace=namespace)
+        sync(writer, wanted, given, namespace)
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
     return raised.value
 
@@ -63,9 +73,9 @@ def test_a_table_is_made_with_types_and_a_key(writer: SqliteWriter, root: Path) 
         {"name": name, "type": kind}
         for name, kind in (("a", "STRING"), ("select", "INT64"), ("c", "FLOAT64"), ("d", "BOOL"), ("e", "JSON"))
     ]
-    value = {"path": DATABASE, "table": "order", "columns": columns, "key_columns": ["select", "a"]}
+    value = {"path": DATABASE, "table": "order", "columns": columns, "key_columns": ["select", "a"], "source": SOURCE}
     given = [{"a": "x", "select": 2, "c": 1, "d": True, "e": {"k": []}}, {"a": "x", "select": 1}]
-    assert writer.sync(parse(SqliteSync, value), given, namespace="prod") == {"written": 2, "unchanged": 0}
+    assert sync(writer, parse(SqliteSync, value), given) == {"written": 2, "unchanged": 0}
     assert read(root, 'SELECT *, typeof(c) FROM "order"') == [
         ("x", 1, None, None, None, "null"),
         ("x", 2, 1.0, 1, '{"k":[]}', "real"),
@@ -78,46 +88,59 @@ def test_a_table_is_made_with_types_and_a_key(writer: SqliteWriter, root: Path) 
 
 
 def test_rows_that_are_gone_are_gone(writer: SqliteWriter, root: Path) -> None:
-    writer.sync(sync_params(), rows("a", 5), namespace="prod")
-    writer.sync(sync_params(), rows("b", 3), namespace="prod")
+    sync(writer, sync_params(), rows("a", 5))
+    sync(writer, sync_params(), rows("b", 3))
     assert letters(root) == ({"b"}, 3)
     assert b"aaaa" not in (root / DATABASE).read_bytes()
-    assert writer.sync(sync_params(), (), namespace="prod") == {"written": 0, "unchanged": 0}
+    assert sync(writer, sync_params(), ()) == {"written": 0, "unchanged": 0}
     assert read(root) == []
 
 
 def test_unchanged_content_is_left_alone_whatever_its_order(writer: SqliteWriter, root: Path) -> None:
-    writer.sync(sync_params(), rows("a", 5), namespace="prod")
+    sync(writer, sync_params(), rows("a", 5))
     before = (root / DATABASE).stat()
     again = reversed(list(rows("a", 5)))
-    assert writer.sync(sync_params(), again, namespace="prod") == {"written": 0, "unchanged": 5}
+    assert sync(writer, sync_params(), again) == {"written": 0, "unchanged": 5}
     after = (root / DATABASE).stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
+def test_when_the_rows_were_copied_is_no_part_of_what_they_say(writer: SqliteWriter, root: Path) -> None:
+    def synced(time: str, letter: str = "a") -> dict[str, int]:
+        return sync(writer, sync_params(projected_at=time), rows(letter, 2))
+
+    assert synced("2026-03-01T07:00:00+01:00") == {"written": 2, "unchanged": 0}
+    assert synced("2026-03-02T06:00:00Z") == {"written": 0, "unchanged": 2}
+    assert read(root, "SELECT DISTINCT projected_at FROM t") == [("2026-03-01T06:00:00.000000Z",)]
+    assert synced("2026-03-03T06:00:00Z", "b") == {"written": 2, "unchanged": 0}
+    assert read(root, "SELECT DISTINCT projected_at FROM t") == [("2026-03-03T06:00:00.000000Z",)]
+    assert sync(writer, sync_params(), rows("b", 2)) == {"written": 2, "unchanged": 0}
+    assert [name for _, name, *_ in read(root, "PRAGMA table_info(t)")] == ["id", "text"]
+
+
 def test_rows_that_others_removed_come_back(writer: SqliteWriter, root: Path) -> None:
-    writer.sync(sync_params(), rows("a", 5), namespace="prod")
+    sync(writer, sync_params(), rows("a", 5))
     with closing(sqlite3.connect(root / DATABASE)) as connection, connection:
         connection.execute("DELETE FROM t WHERE id = 3")
-    assert writer.sync(sync_params(), rows("a", 5), namespace="prod") == {"written": 5, "unchanged": 0}
+    assert sync(writer, sync_params(), rows("a", 5)) == {"written": 5, "unchanged": 0}
 
 
 def test_other_tables_views_and_indexes_stay(writer: SqliteWriter, root: Path) -> None:
-    writer.sync(sync_params(), rows("a", 5), namespace="prod")
-    writer.sync(sync_params("other"), rows("o", 2), namespace="prod")
+    sync(writer, sync_params(), rows("a", 5))
+    sync(writer, sync_params("other"), rows("o", 2))
     with closing(sqlite3.connect(root / DATABASE)) as connection, connection:
         connection.execute("CREATE VIEW v AS SELECT count(*) FROM t")
         connection.execute("CREATE INDEX i ON t (text)")
-    writer.sync(sync_params(), rows("b", 6), namespace="prod")
+    sync(writer, sync_params(), rows("b", 6))
     assert read(root, "SELECT * FROM v") == [(6,)]
     assert read(root, "SELECT count(*) FROM other") == [(2,)]
     assert read(root, "SELECT name FROM sqlite_master WHERE name = 'i'") == [("i",)]
 
 
 def test_other_columns_make_another_table(writer: SqliteWriter, root: Path) -> None:
-    writer.sync(sync_params(), rows("a", 5), namespace="prod")
-    value = {"path": DATABASE, "table": "T", "columns": [{"name": "n", "type": "STRING"}], "key_columns": ["n"]}
-    writer.sync(parse(SqliteSync, value), [{"n": "x"}], namespace="prod")
+    sync(writer, sync_params(), rows("a", 5))
+    other = sync_params("T", columns=[{"name": "n", "type": "STRING"}], key_columns=["n"])
+    sync(writer, other, [{"n": "x"}])
     assert read(root) == [("x",)]
 
 
@@ -126,15 +149,15 @@ def test_a_wal_file_stays_one(writer: SqliteWriter, root: Path) -> None:
     with closing(sqlite3.connect(root / DATABASE)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE mine (n)")
-        writer.sync(sync_params(), rows("a", 5), namespace="prod")
+        sync(writer, sync_params(), rows("a", 5))
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (5,)
     assert stat.S_IMODE((root / DATABASE).stat().st_mode) == 0o600
 
 
 def test_a_smoke_run_leaves_production_alone(writer: SqliteWriter, root: Path) -> None:
-    writer.sync(sync_params(), rows("a", 5), namespace="prod")
-    writer.sync(sync_params(), rows("b", 1), namespace="smoke_x")
+    sync(writer, sync_params(), rows("a", 5))
+    sync(writer, sync_params(), rows("b", 1), "smoke_x")
     assert letters(root) == ({"a"}, 5)
     assert letters(root / "_smoke/x") == ({"b"}, 1)
 
@@ -154,7 +177,7 @@ def test_an_error_of_whoever_gives_the_rows_goes_through(writer: SqliteWriter, r
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        writer.sync(sync_params(), broken(), namespace="prod")
+        sync(writer, sync_params(), broken())
     assert not (root / DATABASE).exists()
 
 
@@ -176,7 +199,7 @@ def test_a_view_of_that_name_is_refused(writer: SqliteWriter, root: Path) -> Non
 
 @pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_a_file_that_another_keeps_locked_is_busy(writer: SqliteWriter, root: Path, lock: str) -> None:
-    writer.sync(sync_params(), rows("a", 5), namespace="prod")
+    sync(writer, sync_params(), rows("a", 5))
     with closing(sqlite3.connect(root / DATABASE, isolation_level=None)) as connection:
         connection.execute(lock)
         assert refusal(writer, sync_params(), rows("b", 5)).code is ErrorCode.BUSY
@@ -186,7 +209,7 @@ def test_a_file_that_another_keeps_locked_is_busy(writer: SqliteWriter, root: Pa
         assert refusal(writer, sync_params(), rows("b", 5)).code is ErrorCode.BUSY
         reading.close()
     assert letters(root) == ({"a"}, 5)
-    writer.sync(sync_params(), rows("b", 5), namespace="prod")
+    sync(writer, sync_params(), rows("b", 5))
 
 
 def test_threads_that_write_at_once_take_turns(root: Path) -> None:
@@ -196,7 +219,7 @@ def test_threads_that_write_at_once_take_turns(root: Path) -> None:
     def work(table: str) -> None:
         try:
             for letter in "abcd":
-                writer.sync(sync_params(table), rows(letter, 50), namespace="prod")
+                sync(writer, sync_params(table), rows(letter, 50))
         except Exception as error:  # noqa: BLE001  a thread's errors are looked at below
             errors.append(error)
 
@@ -252,7 +275,7 @@ def test_a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere(
     try:
         for number in range(100):
             try:
-                writer.sync(sync_params(), rows("ab"[number % 2], 3), namespace="prod")
+                sync(writer, sync_params(), rows("ab"[number % 2], 3))
             except RpcError as error:
                 codes.add(error.code)
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -15,13 +14,6 @@ from tests.integration.crash.forks import Forks
 from tests.integration.crash.project import Project
 
 SEED = 7
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    forks = Forks()
-    yield forks
-    forks.close()
 
 
 @pytest.fixture
@@ -36,7 +28,7 @@ class Pausing:
         self._numbers = count()
         project = self.project()
         alone = forks.execute(project, "visits")
-        self.effects = projects.effects(project.journal)
+        self.effects = projects.effects(project)
         # From when the run is recorded until it is recorded as ended.
         self.events = alone.events
         self.points = range(alone.events.index("after open_run") + 1, alone.events.index("before close_run") + 2)
@@ -60,13 +52,13 @@ def expect_nothing_written_after_waking(pausing: Pausing, stop_at: int) -> None:
     sleeper, run_id = pausing.stop_at(project, stop_at)
     resumed = pausing.forks.resume(project, run_id, is_impatient=True)
     assert resumed.status == "partial", resumed.trace
-    data, runs = projects.effects(project.journal), project.runs()
+    data, said, runs = projects.effects(project), project.event_log(), project.runs()
     assert data == pausing.effects
 
     woken = pausing.forks.wake(sleeper)
 
     assert woken.error == "StaleAttempt", woken
-    assert projects.effects(project.journal) == data
+    assert (projects.effects(project), project.event_log()) == (data, said)
     assert project.runs() == runs
     assert project.private_files() == []
 
@@ -82,7 +74,7 @@ def expect_the_resumed_run_to_go_on(pausing: Pausing, stop_at: int, resume_stops
 
     assert woken.error == "StaleAttempt", woken
     assert resumed.status == "partial", resumed
-    assert projects.effects(project.journal) == pausing.effects
+    assert projects.effects(project) == pausing.effects
     assert [run.status for run in project.runs()] == [RunStatus.PARTIAL]
     assert project.private_files() == []
 

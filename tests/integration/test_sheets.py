@@ -11,7 +11,7 @@ import pytest
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.outward import sheets
 from lorchestra.storacle.outward.sheets import SheetsWriter, SheetsWriteTable
-from lorchestra.storacle.outward.sheets_http import SheetsAccess, code_of
+from lorchestra.storacle.outward.sheets_http.exchange import SheetsAccess, code_of
 from lorchestra.storacle.params import parse
 from lorchestra.storacle.service import RpcError
 from tests.standins.sheets import SPREADSHEET, TOKEN, Fault, Sheet, StandInSheets
@@ -19,6 +19,7 @@ from tests.standins.sheets import SPREADSHEET, TOKEN, Fault, Sheet, StandInSheet
 TOO_MANY = Fault(status=429, headers={"Retry-After": "7"})
 CUT = Fault()
 CUT_AFTER_ACTING = Fault(acts=True)
+SOURCE = {"dataset": "lab", "table": "samples"}
 SECRET = "a value that nobody may see"
 
 
@@ -51,7 +52,8 @@ def writer_to(base_url: str, slept: Slept, token: str = TOKEN) -> SheetsWriter:
 
 
 def params(sheet: str = "Data", columns: tuple[str, ...] = ("id", "n"), spreadsheet_id: str = SPREADSHEET) -> Any:
-    return parse(SheetsWriteTable, {"spreadsheet_id": spreadsheet_id, "sheet": sheet, "columns": columns})
+    value = {"spreadsheet_id": spreadsheet_id, "sheet": sheet, "columns": columns, "source": SOURCE}
+    return parse(SheetsWriteTable, value)
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
@@ -280,12 +282,17 @@ def test_a_sheet_that_someone_removes_meanwhile_is_for_another_try(
         ({"columns": []}, ("columns",)),
         ({"columns": ["id", "id"]}, ("columns",)),
         ({"columns": ["=1+1"]}, ("columns", 0)),
+        ({"source": {"dataset": "lab"}}, ("source", "table")),
+        ({"source": {**SOURCE, "unprocessed": "copy"}}, ("source", "unprocessed")),
         ({"more": 1}, ("more",)),
     ],
 )
 def test_other_params_are_refused_by_their_place(changes: Any, at: Any) -> None:
     with pytest.raises(RpcError) as raised:
-        parse(SheetsWriteTable, {"spreadsheet_id": SPREADSHEET, "sheet": "Data", "columns": ["id"], **changes})
+        parse(
+            SheetsWriteTable,
+            {"spreadsheet_id": SPREADSHEET, "sheet": "Data", "columns": ["id"], "source": SOURCE, **changes},
+        )
     assert raised.value.at == at
 
 

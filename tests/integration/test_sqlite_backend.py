@@ -1,15 +1,7 @@
-"""What only the SQLite backend promises: declared tables, and a file that processes share and that outlives them."""
+"""What the SQLite backend makes of declared tables."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import random
-import sqlite3
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from lorchestra.errors import ConfigurationError, PermanentError
+from lorchestra.errors import PermanentError
 from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import PlanRefused, RpcClient
 from lorchestra.storacle.backends.sqlite import SqliteBackend
 from lorchestra.storacle.data_service import DataService
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.transports import InProcessTransport
-from tests.integration.plan_process import META, contents, mixed_plan, send
+from tests.integration.plan_process import META
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 SECRET = "Jane Doe"
@@ -71,9 +63,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def visit(key: str = "k1", **says: Any) -> dict[str, Any]:
     return {"idem_key": key, "source_system": "lab", "object_type": "visit", "payload": {"n": 1}, **says}
-
-
-# Declared tables
 
 
 def test_a_then_b_then_a_lands_each_time(lab: Lab) -> None:
@@ -235,149 +224,3 @@ def test_namespaces_keep_their_rows_apart(lab: Lab) -> None:
     lab.upsert(visit(payload={"n": 9}), {"idem_key": "k2"})
     lab.meta = replace(lab.meta, namespace="prod")
     assert [row["payload"] for row in lab.read()] == [{"n": 1}]
-
-
-def test_all_is_in_one_private_file(lab: Lab, tmp_path: Path) -> None:
-    lab.upsert(visit())
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-    assert {path.name.removesuffix("-wal").removesuffix("-shm") for path in tmp_path.iterdir()} == {"data.db"}
-
-
-# The file
-
-
-def test_a_file_of_a_newer_version(tmp_path: Path) -> None:
-    SqliteBackend(tmp_path / "data.db").close()
-    with sqlite3.connect(tmp_path / "data.db") as connection:
-        connection.execute("INSERT INTO _schema_version VALUES (99, 'later')")
-    connection.close()
-    with pytest.raises(ConfigurationError, match=r"newer lorchestra \(version 99.*upgrade"):
-        SqliteBackend(tmp_path / "data.db")
-
-
-def test_a_database_of_something_else(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "data.db") as connection:
-        connection.execute("CREATE TABLE songs (name)")
-    connection.close()
-    with pytest.raises(ConfigurationError, match="something else"):
-        SqliteBackend(tmp_path / "data.db")
-
-
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    (tmp_path / "data.db").write_bytes(b"a note" * 100)
-    with pytest.raises(ConfigurationError, match="no SQLite file"):
-        SqliteBackend(tmp_path / "data.db")
-
-
-def test_a_forked_process_is_told_to_open_the_file_itself(lab: Lab) -> None:
-    child = os.fork()
-    if child == 0:
-        try:
-            lab.read()
-        except PermanentError:
-            os._exit(7)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-
-
-# Several processes, and none
-
-
-def _write(path: Path, name: str, rounds: int) -> None:
-    backend = SqliteBackend(path)
-    client = RpcClient(InProcessTransport(DataService(backend)))
-    meta = replace(META, run_id=name)
-    meta = replace(meta, token=client.open_run(meta))
-    for number in range(rounds):
-        rows = [visit(f"{name}-{number}-{row}") for row in range(20)]
-        params = {"dataset": "raw", "table": "raw_objects", "key_columns": ["idem_key"], "rows": rows}
-        op = StoracleOp(op_id="a", method="table.upsert", params=params, idempotency_key=f"{name}-{number}")
-        client.execute_plan(StoraclePlan(correlation_id=name, ops=(op,)), meta)
-    backend.close()
-
-
-def test_eight_processes_write_at_once_without_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "data.db"
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_write, args=(path, f"w{number}", 25)) for number in range(8)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0] * 8
-    assert contents(path)["effects"] == 200
-    assert len(contents(path)["raw_objects"]) == 4000
-
-
-def test_sixteen_clients_that_send_the_same_plan_at_once_have_one_effect(tmp_path: Path) -> None:
-    backend = SqliteBackend(tmp_path / "data.db")
-    service = DataService(backend)
-    meta = replace(META, token=RpcClient(InProcessTransport(service)).open_run(META))
-    plan = mixed_plan(7, ops=40)
-    errors: list[BaseException] = []
-
-    def submit() -> None:
-        try:
-            RpcClient(InProcessTransport(service)).execute_plan(plan, meta)
-        except BaseException as error:  # noqa: BLE001  (what the test asks for)
-            errors.append(error)
-
-    threads = [threading.Thread(target=submit) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    backend.close()
-    send(tmp_path / "undisturbed.db", plan)
-    assert errors == []
-    assert contents(tmp_path / "data.db") == contents(tmp_path / "undisturbed.db")
-
-
-def _process(path: Path, seed: int, most_bytes: int = 0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.integration.plan_process", str(path), str(seed), str(most_bytes)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def _kill_until_done(path: Path, seed: int, kills: int) -> None:
-    chance = random.Random(seed)
-    for number in range(kills + 1):
-        with _process(path, seed) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
-            if number < kills:
-                time.sleep(chance.random() * 0.15)
-                process.kill()
-            else:
-                assert process.wait(60) == 0
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_a_plan_whose_process_is_killed_and_sent_again_ends_as_an_undisturbed_one(tmp_path: Path, seed: int) -> None:
-    _kill_until_done(tmp_path / "data.db", seed, kills=4)
-    send(tmp_path / "undisturbed.db", mixed_plan(seed))
-    assert contents(tmp_path / "data.db") == contents(tmp_path / "undisturbed.db")
-
-
-@pytest.mark.prove
-@pytest.mark.parametrize("seed", range(10, 22))
-def test_many_kills(tmp_path: Path, seed: int) -> None:
-    _kill_until_done(tmp_path / "data.db", seed, kills=15)
-    send(tmp_path / "undisturbed.db", mixed_plan(seed))
-    assert contents(tmp_path / "data.db") == contents(tmp_path / "undisturbed.db")
-
-
-def test_a_full_disk_refuses_the_op_and_the_plan_completes_once_there_is_room(tmp_path: Path) -> None:
-    path = tmp_path / "data.db"
-    SqliteBackend(path).close()
-    with _process(path, 3, most_bytes=400_000) as process:
-        assert process.stdout is not None
-        assert process.stdout.read().split() == ["begun", str(int(ErrorCode.STORAGE_FULL))]
-    assert process.returncode == 3
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    connection.close()
-
-    send(path, mixed_plan(3))
-    send(tmp_path / "undisturbed.db", mixed_plan(3))
-    assert contents(path) == contents(tmp_path / "undisturbed.db")

@@ -107,6 +107,19 @@ def test_stores_of_one_process_see_each_others_runs_alive(store: SqliteRunStore,
     assert store.get(RUN).status is RunStatus.RUNNING
 
 
+def test_what_stores_write_in_turn_for_one_attempt_is_kept_whole_and_in_order(
+    store: SqliteRunStore, folder: Path
+) -> None:
+    open_run(store)
+    other = SqliteRunStore(folder)
+    written = [f"step_{number}" for number in range(6)]
+    for writer, step_id in zip([store, store, other, store, other, store], written, strict=True):
+        writer.advance(RUN, 1, outcomes=[outcome(step_id)], manifests=[manifest(RUN, step_id)])
+    assert [kept.step_id for kept in store.manifests(RUN)] == ["fetch", *written]
+    assert {kept.step_id for kept in store.get(RUN).attempts[-1].step_outcomes} == set(written)
+    other.close()
+
+
 def test_runs_of_a_closed_store_read_interrupted(store: SqliteRunStore, folder: Path) -> None:
     other = SqliteRunStore(folder)
     open_run(other)

@@ -81,6 +81,7 @@ class Sheet:
     rows: int = 1000
     columns: int = 26
     sheet_type: str = "GRID"
+    is_hidden: bool = False
     cells: dict[tuple[int, int], Any] = field(default_factory=dict)
 
     @property
@@ -97,6 +98,8 @@ class Sheet:
         known: dict[str, Any] = {"title": self.title, "sheetType": self.sheet_type}
         if self.sheet_id:
             known["sheetId"] = self.sheet_id
+        if self.is_hidden:
+            known["hidden"] = True
         if self.sheet_type == "GRID":
             known["gridProperties"] = {"rowCount": self.rows, "columnCount": self.columns}
         return known
@@ -192,6 +195,9 @@ class StandInSheets:
             elif kind == "updateSheetProperties":
                 self._resize(params)
                 replies.append({})
+            elif kind == "deleteSheet":
+                self._delete(params["sheetId"])
+                replies.append({})
             else:
                 raise AssertionError(kind)
         return {"spreadsheetId": SPREADSHEET, "replies": replies}
@@ -201,13 +207,19 @@ class StandInSheets:
             raise BadRequest
         grid = properties["gridProperties"]
         sheet = Sheet(
-            sheet_id=1000 + len(self.sheets),
+            sheet_id=1000 + max(sheet.sheet_id for sheet in self.sheets),
             title=properties["title"],
             rows=grid["rowCount"],
             columns=grid["columnCount"],
         )
         self.sheets.append(sheet)
         return sheet
+
+    def _delete(self, sheet_id: int) -> None:
+        kept = [sheet for sheet in self.sheets if sheet.sheet_id != sheet_id]
+        if len(kept) == len(self.sheets) or all(sheet.is_hidden for sheet in kept):
+            raise BadRequest
+        self.sheets[:] = kept
 
     def _resize(self, params: Any) -> None:
         properties = params["properties"]

@@ -21,10 +21,9 @@ from lorchestra.language import json_check
 from lorchestra.plan_builder import PlanKeys, PlanSpec, plan_ops
 from lorchestra.reporting import log
 from lorchestra.schemas import Envelope, JobDef
-from lorchestra.storacle import params
+from lorchestra.storacle import methods, params
 from lorchestra.storacle.error_codes import POINTER_WORDS, ErrorCode, error_for
-from lorchestra.storacle.outward.file_write import FileWrite
-from lorchestra.storacle.read_spec import Comparison, _ReadParams
+from lorchestra.storacle.read_spec import Comparison
 from lorchestra.supervision.scope import StepRaised
 
 CANARY = "canary_5b1f"
@@ -186,10 +185,16 @@ def test_a_pointer_shows_words_of_the_protocol_and_positions() -> None:
     assert "at /read/where/*/in/3)" in str(error)
 
 
+def below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The models of all methods and reads: they are loaded with the table of methods."""
+    assert methods.INWARD
+    for one in model.__subclasses__():
+        yield one
+        yield from below(one)
+
+
 def test_every_word_of_the_protocol_can_be_shown() -> None:
-    models: list[type[BaseModel]] = [_ReadParams, FileWrite]
-    models += [one for one in vars(params).values() if isinstance(one, type) and issubclass(one, params.Params)]
-    fields = {name for model in models for name in model.model_fields}
+    fields = {name for model in below(params.Params) for name in model.model_fields}
 
     assert fields | {one.value for one in Comparison} == POINTER_WORDS
 

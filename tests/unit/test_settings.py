@@ -400,3 +400,31 @@ def test_settings_can_be_made_directly(tmp_path: Path) -> None:
     found = Settings(root=tmp_path)
 
     assert found == load(tmp_path)
+
+
+# Google Sheets
+
+
+def test_without_a_section_there_are_no_sheets_and_an_empty_one_takes_the_credentials_of_the_machine(
+    tmp_path: Path,
+) -> None:
+    assert load(tmp_path).storacle.sheets is None
+    sheets = load(tmp_path, "storacle: {sheets: {}}").storacle.sheets
+    assert sheets is not None
+    assert (sheets.credentials, sheets.base_url) == ("default", "https://sheets.googleapis.com")
+
+
+def test_the_key_for_sheets_is_a_reference_below_the_project(tmp_path: Path) -> None:
+    sheets = load(tmp_path, "storacle: {sheets: {credentials: 'file:google.json'}}").storacle.sheets
+    assert sheets is not None
+    assert sheets.credentials == SecretRef("file", str(tmp_path / "google.json"))
+    sheets = load(tmp_path, environ={"LORCHESTRA_STORACLE__SHEETS__CREDENTIALS": "env:GOOGLE"}).storacle.sheets
+    assert sheets is not None
+    assert sheets.credentials == SecretRef("env", "GOOGLE")
+
+
+def test_a_key_for_sheets_that_is_written_out_is_refused_unquoted(tmp_path: Path) -> None:
+    said = refused(tmp_path, f"storacle: {{sheets: {{credentials: {CANARY}}}}}")
+    assert "env:NAME" in said
+    assert "'default'" in said
+    assert CANARY not in said

@@ -1,22 +1,44 @@
 """What a backend promises to the service.
 
-Everything an op does happens in one transaction: the token is checked in it, the effect and the ledger row commit
-together or not at all. Errors are RpcErrors, with paths below the one that is given.
+Everything a unit of ops does happens in one transaction: the token is checked in it, the effects and the ledger's rows
+commit together or not at all. Errors are RpcErrors; those of an op have a path below the op's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from lorchestra.errors import Path
-from lorchestra.json_value import JSONValue
-from lorchestra.storacle.params import Meta, Rows
-from lorchestra.storacle.read_spec import Read, Where
+from lorchestra.storacle.params import Meta, Params
+from lorchestra.storacle.read_spec import Read
+from lorchestra.storacle.service import RpcError
+from lorchestra.storacle.tables import Type
 
 Counts: TypeAlias = dict[str, int]
+Row: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyOp:
+    """An op of a known method, by the method's own name, whose params have been read. `at` is the place of those."""
+
+    op_id: str
+    method: str
+    params: Params
+    key: str
+    content_sha256: str | None
+    at: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """`counts` are those of the earlier time when the op was applied before."""
+
+    counts: Counts
+    is_resend: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,48 +47,66 @@ class Page:
     next: list[Any] | None
 
 
-class Ledger(Protocol):
-    def recorded(self, key: str) -> Counts | None:
-        """The counts of the op with this key, when it was applied before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The rows of a read as they were at one moment, to be gone through once, without all of them in memory.
 
-    def record(self, key: str, *, method: str, op_id: str, counts: Counts) -> None: ...
+    `columns` are their names and types; None where the type is not known. Rows hold JSON values, times as texts.
+    """
+
+    columns: Mapping[str, Type | None]
+    rows: Iterator[Row]
 
 
-class Transaction(Ledger, Protocol):
-    @property
-    def namespace(self) -> str: ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceObject:
+    """Something that a namespace made: `kind` is `table`, `view`, `file`, `sqlite` or `sheet`."""
 
-    def upsert(self, rows: Rows, at: Path) -> Counts:
-        """A row with a known key replaces the columns it names, and leaves the others."""
+    kind: str
+    name: str
+    """`dataset.table`, `root/path`, `root/path#table` or `spreadsheet/title`; never a value of a row."""
 
-    def append(self, rows: Rows, at: Path) -> Counts:
-        """A row with a known key is the same row, or a CONFLICT."""
 
-    def delete(self, rows: Rows, at: Path) -> Counts:
-        """Rows are found by their key columns; what else they hold does not matter."""
+class UnitRefused(Exception):
+    """The unit has no effect, because one of its ops is refused; `op` is the position of that op in the unit."""
 
-    def state(self, key: str) -> JSONValue:
-        """What is stored under a key; None without it."""
-
-    def put_state(self, key: str, value: JSONValue) -> None: ...
-
-    def count(self, dataset: str, table: str, where: Where) -> int: ...
-
-    def count_distinct(self, dataset: str, table: str, columns: Sequence[str], where: Where) -> tuple[int, int]:
-        """How many rows that match have a value in each of the columns, and how many different ones."""
+    def __init__(self, op: int, error: RpcError) -> None:
+        super().__init__(op)
+        self.op = op
+        self.error = error
 
 
 class Backend(Protocol):
     def open_run(self, meta: Meta) -> int:
         """A token newer than every other of the run. Raises FENCED for an attempt before the latest."""
 
-    def transaction(self, meta: Meta) -> AbstractContextManager[Ledger]:
-        """Raises FENCED unless the token is the run's newest."""
+    def apply(self, unit: Sequence[ReadyOp], meta: Meta) -> list[Applied]:
+        """All ops of the unit in their order, or none. An op whose key the ledger knows has no effect.
 
-    def page(self, namespace: str, read: Read, after: Sequence[Any] | None, limit: int) -> Page:
-        """Up to `limit` rows in the order of their key; fewer when they would take much memory."""
+        Raises FENCED unless the token is the run's newest, and UnitRefused.
+        """
+
+    def recorded(self, key: str, meta: Meta) -> Counts | None:
+        """The counts of the op with this key, when it was applied before. Raises FENCED as `apply` does."""
+
+    def record(self, op: ReadyOp, counts: Counts, meta: Meta) -> None:
+        """Put an op that was carried out elsewhere into the ledger, once. Raises FENCED as `apply` does."""
+
+    def announce(self, made: NamespaceObject, meta: Meta) -> None:
+        """Remember that the namespace is about to make something elsewhere. Raises FENCED as `apply` does."""
+
+    def page(self, read: Read, meta: Meta, after: Sequence[Any] | None, limit: int) -> Page:
+        """Up to `limit` rows in their order, from behind the place that an earlier page called `next`; fewer when they
+        would take much memory. Rows of a table that is not there are none.
+        """
+
+    def select(self, read: Read, meta: Meta) -> AbstractContextManager[Selection]:
+        """All rows of a read. Raises RpcError (invalid params) for a table that is neither there nor declared."""
+
+    def objects(self, namespace: str) -> list[NamespaceObject]:
+        """All that a namespace made, here and elsewhere."""
+
+    def clean(self, namespace: str) -> None:
+        """Remove all tables and views that a namespace made, and all that storacle noted of it, this list too."""
 
     def close(self) -> None: ...
-
-
-Row: TypeAlias = Mapping[str, Any]

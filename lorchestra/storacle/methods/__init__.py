@@ -1,37 +1,38 @@
-"""The methods of a plan, one file a family, in one table."""
+"""The methods of a plan, one file a family: how their params are read. What carries them out is the backend's, or, for
+what lies beyond its tables, `storacle.outward`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from lorchestra.clock import Clock
 from lorchestra.errors import Path
-from lorchestra.storacle.backends.base import Counts, Transaction
-from lorchestra.storacle.methods import asserts, rows, state
-from lorchestra.storacle.methods.files import Files
-from lorchestra.storacle.outward.file_write import FileWriter
-from lorchestra.storacle.outward.roots import Roots
+from lorchestra.storacle.methods import asserts, copies, files, rows, sheets, sql, state
+from lorchestra.storacle.params import Params
 
-OpMethod: TypeAlias = Callable[[Transaction, Any, Path], Counts]
-"""Raises RpcError, with a path below the one it is given, when the op is refused."""
+ReadParams: TypeAlias = Callable[[Any, Path], Params]
+"""Raises RpcError, with a path below the one it is given, for params that are none of the method's."""
 
-METHODS: Mapping[str, OpMethod] = {
-    "table.upsert": rows.upsert,
-    "table.insert": rows.append,
-    "wal.append": rows.append,
-    "event.append": rows.append,
-    "table.delete": rows.delete,
-    "state.put": state.put,
-    "assert.rows": asserts.rows,
-    "assert.exists": asserts.exists,
-    "assert.unique": asserts.unique,
+INWARD: Mapping[str, ReadParams] = {
+    "table.upsert": rows.read,
+    "table.insert": rows.read,
+    "wal.append": rows.read,
+    "event.append": rows.read,
+    "table.delete": rows.read,
+    "state.put": state.read,
+    "assert.rows": asserts.read_rows,
+    "assert.exists": asserts.read_exists,
+    "assert.unique": asserts.read_unique,
+    "sql.execute": sql.read_execute,
+    "view.create": sql.read_view,
 }
+"""Carried out by the backend, in a transaction."""
 
-
-def with_files(roots: Roots, clock: Clock) -> Mapping[str, OpMethod]:
-    """The methods, with those that reach below the roots."""
-    return {**METHODS, "file.write": Files(FileWriter(roots, clock)).write}
-
+OUTWARD: Mapping[str, ReadParams] = {
+    "file.write": files.read,
+    "sqlite.sync": copies.read,
+    "sheets.write_table": sheets.read,
+}
 
 ALIASES: Mapping[str, str] = {"bq.upsert": "table.upsert", "bq.execute": "sql.execute"}

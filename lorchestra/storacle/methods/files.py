@@ -10,14 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from lorchestra.errors import Path
-from lorchestra.storacle.backends.base import Counts, Transaction
-from lorchestra.storacle.outward.file_write import FileWrite, FileWriter
+from lorchestra.storacle.outward.file_write import FileWrite
 from lorchestra.storacle.params import parse
 
 
-class Files:
-    def __init__(self, writer: FileWriter) -> None:
-        self._writer = writer
-
-    def write(self, tx: Transaction, value: Any, at: Path) -> Counts:
-        return self._writer.write(parse(FileWrite, value, at), namespace=tx.namespace, at=at)
+def read(value: Any, at: Path) -> FileWrite:
+    return parse(FileWrite, value, at)

@@ -1,31 +1,62 @@
 """`state.put`: a cursor is stored if what is there is what the writer started from.
 
-Result: `stored` or `unchanged`, 1 or 0. Errors: `conflict` when something else is stored. Atomic with the ledger. What
-is stored already need not be expected: storing it again changes nothing.
+Result: `stored`, `unchanged` or `kept`, 1 or 0. Errors: `conflict` when something else is stored. Atomic with the
+ledger. What is stored already need not be expected: storing it again changes nothing. With `never_back` nothing is
+expected: the cursor that is further on is the one that stays, so that a backfill can speak of older data.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from lorchestra.errors import Path
 from lorchestra.json_value import canonical_bytes
-from lorchestra.storacle.backends.base import Counts, Transaction
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.params import StatePut, parse
+from lorchestra.storacle.params import Key, Params, parse
+from lorchestra.storacle.plain_values import kind_of
 from lorchestra.storacle.service import RpcError
 
 
-def put(tx: Transaction, value: Any, at: Path) -> Counts:
+class Change(StrEnum):
+    STORED = "stored"
+    UNCHANGED = "unchanged"
+    KEPT = "kept"
+
+    def counts(self) -> dict[str, int]:
+        return {one.value: int(one is self) for one in Change}
+
+
+class StatePut(Params):
+    key: Key
+    value: Any
+    expected: Any = None
+    never_back: Annotated[bool, Field(strict=True)] = False
+
+
+def read(value: Any, at: Path) -> StatePut:
     params = parse(StatePut, value, at)
-    new, expected = _encoded(params.value, (*at, "value")), _encoded(params.expected, (*at, "expected"))
-    current = canonical_bytes(tx.state(params.key))
-    if current == new:
-        return {"stored": 0, "unchanged": 1}
-    if current != expected:
+    for name in ("value", "expected"):
+        _encoded(getattr(params, name), (*at, name))
+    if params.never_back and kind_of(params.value) is None:
+        # Only numbers and texts have an order.
+        raise RpcError(ErrorCode.INVALID_PARAMS, at=(*at, "value"))
+    return params
+
+
+def decide(params: StatePut, stored: Any, at: Path) -> Change:
+    """What becomes of the cursor. Raises RpcError (conflict)."""
+    if canonical_bytes(stored) == canonical_bytes(params.value):
+        return Change.UNCHANGED
+    if params.never_back and kind_of(stored) == kind_of(params.value):
+        return Change.KEPT if stored >= params.value else Change.STORED
+    if params.never_back and stored is None:
+        return Change.STORED
+    if canonical_bytes(stored) != canonical_bytes(params.expected):
         raise RpcError(ErrorCode.CONFLICT, at=(*at, "expected"))
-    tx.put_state(params.key, params.value)
-    return {"stored": 1, "unchanged": 0}
+    return Change.STORED
 
 
 def _encoded(value: object, at: Path) -> bytes:

@@ -31,7 +31,7 @@ _LONGEST_PATH = 1024
 _LONGEST_PART = 255
 # SQLite takes a file of such a name for a part of the database beside it: writing one would change that database.
 _SIDE_FILES = ("-journal", "-wal", "-shm")
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _CODES = {
     errno.ENOSPC: ErrorCode.STORAGE_FULL,
@@ -76,19 +76,39 @@ class Roots:
         """The place that a target means in a namespace; its folders are made if need be. Every OSError, in the `with`
         as well, becomes an RpcError.
         """
+        folder, *parents, name = self.resolve(target, namespace=namespace, at=at)
+        with os_refusals((*at, "path")):
+            descriptor = _walk(FilePath(folder), parents)
+            try:
+                yield Place(folder=descriptor, name=name, path=FilePath(folder, *parents, name))
+            finally:
+                os.close(descriptor)
+
+    def resolve(self, target: Target, *, namespace: str, at: Path = ()) -> tuple[str, ...]:
+        """The folder of the root, and the names that lead from there to the place."""
         folder = self._folders.get(target.root)
         if folder is None:
             raise RpcError(ErrorCode.FORBIDDEN, at=(*at, "root"))
-        *parents, name = _parts(target.path, namespace, (*at, "path"))
-        try:
-            descriptor = _walk(folder, parents)
-            try:
-                yield Place(folder=descriptor, name=name, path=folder.joinpath(*parents, name))
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            # Without its cause: the message of an OSError quotes the path.
-            raise RpcError(_CODES.get(error.errno or 0, ErrorCode.UNAVAILABLE), at=(*at, "path")) from None
+        return (str(folder), *_parts(target.path, namespace, (*at, "path")))
+
+    def name_of(self, target: Target, *, namespace: str, at: Path = ()) -> str:
+        """What the place is called, as `root/path`. Nothing is made."""
+        _, *parts = self.resolve(target, namespace=namespace, at=at)
+        return "/".join((target.root, *parts))
+
+
+@contextmanager
+def os_refusals(at: Path = ()) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Without its cause: the message of an OSError quotes the path.
+        raise RpcError(_CODES.get(error.errno or 0, ErrorCode.UNAVAILABLE), at=at) from None
+
+
+def smoke_folder(namespace: str) -> tuple[str, str]:
+    """Where a smoke run's files lie, as names below each root."""
+    return (SMOKE_FOLDER, namespace.removeprefix(_SMOKE_PREFIX))
 
 
 def _parts(path: str, namespace: str, at: Path) -> tuple[str, ...]:
@@ -104,7 +124,7 @@ def _parts(path: str, namespace: str, at: Path) -> tuple[str, ...]:
     if any(part.startswith(DRAFT_PREFIX) for part in folded) or folded[-1].endswith(_SIDE_FILES):
         raise RpcError(ErrorCode.FORBIDDEN, at=at)
     if namespace != PROD:
-        return (SMOKE_FOLDER, namespace.removeprefix(_SMOKE_PREFIX), *parts)
+        return (*smoke_folder(namespace), *parts)
     if folded[0] == SMOKE_FOLDER:
         raise RpcError(ErrorCode.FORBIDDEN, at=at)
     return tuple(parts)
@@ -132,9 +152,9 @@ def _walk(root: FilePath, parents: list[str]) -> int:
 
 def _enter(folder: int, name: str) -> int:
     with suppress(FileNotFoundError):
-        return os.open(name, _OPEN_FOLDER, dir_fd=folder)
+        return os.open(name, OPEN_FOLDER, dir_fd=folder)
     # Another process may be making it as well.
     with suppress(FileExistsError):
         os.mkdir(name, FOLDER_MODE, dir_fd=folder)
         os.fsync(folder)
-    return os.open(name, _OPEN_FOLDER, dir_fd=folder)
+    return os.open(name, OPEN_FOLDER, dir_fd=folder)

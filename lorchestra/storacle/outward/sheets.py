@@ -8,7 +8,7 @@ some old ones, and the same op again leads to the same sheet as if nothing had h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -16,14 +16,17 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from lorchestra.errors import Path
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.outward import sheets_cells
+from lorchestra.storacle.outward import sheets_cells, sheets_grid
 from lorchestra.storacle.outward.roots import PROD
 from lorchestra.storacle.outward.sheets_cells import Cell, a1
+from lorchestra.storacle.outward.sheets_grid import Grid
+from lorchestra.storacle.outward.source import Source, narrowed
 from lorchestra.storacle.params import Identifier, Params
+from lorchestra.storacle.read_spec import Read
 from lorchestra.storacle.service import RpcError
 
 if TYPE_CHECKING:
-    from lorchestra.storacle.outward.sheets_http import SheetsAccess, Spreadsheet
+    from lorchestra.storacle.outward.sheets_http.exchange import SheetsAccess, Spreadsheet
 
 # Google recommends requests of at most 2 MB.
 BATCH_CELLS = 10_000
@@ -31,7 +34,6 @@ BATCH_BYTES = 2_000_000
 MOST_CELLS = 10_000_000
 
 _SMOKE_PREFIX = "smoke_"
-_FIELDS = "sheets.properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount))"
 
 
 def _distinct(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -46,18 +48,31 @@ def _printable(title: str) -> str:
     return title
 
 
+SpreadsheetId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+
+
 class SheetsWriteTable(Params):
-    spreadsheet_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    spreadsheet_id: SpreadsheetId
     sheet: Annotated[str, StringConstraints(min_length=1, max_length=70), AfterValidator(_printable)]
     columns: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=1000), AfterValidator(_distinct)]
+    source: Source
+
+    @property
+    def read(self) -> Read:
+        return narrowed(self.source, self.columns)
 
     def title(self, namespace: str, at: Path = ()) -> str:
         if namespace != PROD:
-            return f"{namespace} {self.sheet}"
+            return smoke_prefix(namespace) + self.sheet
         # Google finds sheets whatever the case of their titles.
         if self.sheet.casefold().startswith(_SMOKE_PREFIX):
             raise RpcError(ErrorCode.FORBIDDEN, at=(*at, "sheet"))
         return self.sheet
+
+
+def smoke_prefix(namespace: str) -> str:
+    """What the titles of a smoke run's sheets begin with."""
+    return f"{namespace} "
 
 
 class SheetsWriter:
@@ -70,11 +85,11 @@ class SheetsWriter:
         self, params: SheetsWriteTable, rows: Iterable[Mapping[str, Any]], *, namespace: str, at: Path = ()
     ) -> dict[str, int]:
         # Imported late: the HTTP library is slow to import, and few services write to sheets.
-        from lorchestra.storacle.outward import sheets_http
+        from lorchestra.storacle.outward.sheets_http import exchange
 
         title = params.title(namespace, at)
-        with sheets_http.open_client(self._access) as client:
-            spreadsheet = sheets_http.Spreadsheet(self._access, client, params.spreadsheet_id, at=at)
+        with exchange.open_client(self._access) as client:
+            spreadsheet = exchange.Spreadsheet(self._access, client, params.spreadsheet_id, at=at)
             sheet = _Sheet(spreadsheet, title, width=len(params.columns), at=at)
             written = 0
             header: list[Cell] = [*params.columns]
@@ -99,14 +114,6 @@ def _batches(header: list[Cell], rows: Iterator[list[Cell]]) -> Iterator[list[li
     # Without rows, the header alone.
     if batch:
         yield batch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Grid:
-    sheet_id: int
-    title: str
-    rows: int
-    columns: int
 
 
 class _Sheet:
@@ -160,36 +167,18 @@ class _Sheet:
             grid = replace(grid, rows=rows, columns=columns)
         self._grid = grid
 
-    def _require(self) -> _Grid:
+    def _require(self) -> Grid:
         grid = self._find()
         if grid is None:
             # Renamed or removed by someone, just now.
             raise RpcError(ErrorCode.UNAVAILABLE, at=(*self._at, "sheet"))
         return grid
 
-    def _find(self) -> _Grid | None:
-        answer = self._spreadsheet.get(fields=_FIELDS)
-        try:
-            for sheet in answer.get("sheets", ()):
-                properties = sheet["properties"]
-                if properties["title"].casefold() != self._title.casefold():
-                    continue
-                if properties.get("sheetType", "GRID") != "GRID":
-                    raise RpcError(ErrorCode.REFUSED, at=(*self._at, "sheet"))
-                grid = properties["gridProperties"]
-                return _Grid(
-                    # Google leaves out what is zero, and the first sheet has this id.
-                    sheet_id=int(properties.get("sheetId", 0)),
-                    title=properties["title"],
-                    rows=int(grid["rowCount"]),
-                    columns=int(grid["columnCount"]),
-                )
-            return None
-        except (AttributeError, KeyError, TypeError, ValueError):
-            pass
-        raise RpcError(ErrorCode.REFUSED, at=self._at)
+    def _find(self) -> Grid | None:
+        sheet = sheets_grid.find(sheets_grid.sheets_of(self._spreadsheet, self._at), self._title)
+        return None if sheet is None else sheets_grid.grid_of(sheet, self._at)
 
-    def _add(self) -> _Grid:
+    def _add(self) -> Grid:
         size = {"rowCount": max(1, BATCH_CELLS // self._width), "columnCount": self._width}
         properties = {"title": self._title, "gridProperties": size}
         try:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, field_validator, model_validator
 
 from lorchestra.errors import Path
 from lorchestra.json_value import canonical_bytes
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.outward.roots import Target
-from lorchestra.storacle.params import Columns, Identifier, Params
+from lorchestra.storacle.outward.source import Source, narrowed
+from lorchestra.storacle.params import Columns, Identifier, Params, is_identifier
+from lorchestra.storacle.read_spec import Read
 from lorchestra.storacle.service import RpcError
+from lorchestra.storacle.tables import Type
 
 SYNC_TABLE = "_lorchestra_sync"
+PROJECTED_AT = "projected_at"
+MOST_COLUMNS = 500
 
 Stored: TypeAlias = int | float | str | None
-TypeName: TypeAlias = Literal["INT64", "FLOAT64", "STRING", "BOOL", "TIMESTAMP", "DATE", "JSON"]
 
 _RESERVED = ("sqlite_", "_lorchestra_")
 _INT64 = range(-(2**63), 2**63)
@@ -27,7 +32,7 @@ _INT64 = range(-(2**63), 2**63)
 
 class SyncColumn(Params):
     name: Identifier
-    type: TypeName
+    type: Type
 
     @model_validator(mode="before")
     @classmethod
@@ -37,16 +42,37 @@ class SyncColumn(Params):
 
 
 def _distinct(columns: tuple[SyncColumn, ...]) -> tuple[SyncColumn, ...]:
-    # SQLite's names are the same in capitals.
-    if len({column.name.lower() for column in columns}) < len(columns):
+    if not _are_distinct(column.name for column in columns):
         raise ValueError("distinct names are expected")
     return columns
 
 
+def _are_distinct(names: Iterable[str]) -> bool:
+    # SQLite's names are the same in capitals.
+    folded = [name.lower() for name in names]
+    return len(set(folded)) == len(folded)
+
+
+def _time(value: object) -> datetime:
+    # Numbers are times to pydantic.
+    if isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return value
+    raise ValueError("a time is expected")
+
+
 class SqliteSync(Target):
+    """Without `columns`, they are those of the source, as long as the types of all of them are known."""
+
     table: Identifier
-    columns: Annotated[tuple[SyncColumn, ...], Field(min_length=1, max_length=500), AfterValidator(_distinct)]
     key_columns: Columns
+    source: Source
+    columns: (
+        Annotated[tuple[SyncColumn, ...], Field(min_length=1, max_length=MOST_COLUMNS), AfterValidator(_distinct)]
+        | None
+    ) = None
+    projected_at: Annotated[AwareDatetime, BeforeValidator(_time)] | None = None
 
     @field_validator("table")
     @classmethod
@@ -55,23 +81,68 @@ class SqliteSync(Target):
             raise ValueError("a name that is not reserved is expected")
         return table
 
-    @field_validator("key_columns")
-    @classmethod
-    def _are_columns(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
-        columns = info.data.get("columns")
-        if columns is not None and not {column.name for column in columns}.issuperset(names):
-            raise ValueError("names of columns are expected")
-        return names
+    @property
+    def read(self) -> Read:
+        return self.source if self.columns is None else narrowed(self.source, [column.name for column in self.columns])
+
+    def table_of(self, found: Mapping[str, Type | None], at: Path = ()) -> CopyTable:
+        """The table, when the source has these columns."""
+        columns = self.columns or _columns_of(found, (*at, "columns"))
+        names = [column.name for column in columns]
+        own = [] if self.projected_at is None else [PROJECTED_AT]
+        if not _are_distinct([*names, *own]) or not set(names).issuperset(found):
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=(*at, "columns"))
+        if not set(names).issuperset(self.key_columns):
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=(*at, "key_columns"))
+        return CopyTable(name=self.table, columns=columns, key_columns=self.key_columns, projected_at=self.projected_at)
+
+
+def _columns_of(found: Mapping[str, Type | None], at: Path) -> tuple[SyncColumn, ...]:
+    if not 1 <= len(found) <= MOST_COLUMNS:
+        raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
+    columns = []
+    for name, type_ in found.items():
+        if type_ is None or not is_identifier(name):
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
+        columns.append(SyncColumn(name=name, type=type_))
+    return tuple(columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyTable:
+    """`projected_at` says when the rows were copied, in each of them, and is no part of what they say."""
+
+    name: str
+    columns: tuple[SyncColumn, ...]
+    key_columns: tuple[str, ...]
+    projected_at: datetime | None = None
 
     @property
-    def declarations(self) -> str:
-        """The columns and the key as DDL. Texts of time keep the affinity of text, whatever they look like."""
-        keys = set(self.key_columns)
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def content(self) -> str:
+        """The columns that hold what the rows say, and the key, as DDL."""
+        return self._declared(())
+
+    @property
+    def definition(self) -> str:
+        own = () if self.projected_at is None else (f'"{PROJECTED_AT}" {_DECLARED[Type.TIMESTAMP]}',)
+        return f'CREATE TABLE "{self.name}" {self._declared(own)}'
+
+    @property
+    def copied(self) -> Mapping[str, Stored]:
+        """What every row holds besides what it says."""
+        return {} if self.projected_at is None else {PROJECTED_AT: _utc(self.projected_at)}
+
+    def _declared(self, own: tuple[str, ...]) -> str:
+        """Texts of time keep the affinity of text, whatever they look like."""
         columns = [
-            f'"{column.name}" {_DECLARED[column.type]}{" NOT NULL" if column.name in keys else ""}'
+            f'"{column.name}" {_DECLARED[column.type]}{" NOT NULL" if column.name in self.key_columns else ""}'
             for column in self.columns
         ]
-        return f"({', '.join(columns)}, PRIMARY KEY ({quoted(self.key_columns)}))"
+        return f"({', '.join((*columns, *own))}, PRIMARY KEY ({quoted(self.key_columns)}))"
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -82,11 +153,11 @@ def quoted(names: Iterable[str]) -> str:
 class Encoder:
     """Rows as tuples of what SQLite stores. `position` counts the rows given out, and is the place of a mistake."""
 
-    def __init__(self, params: SqliteSync, at: Path) -> None:
+    def __init__(self, table: CopyTable, at: Path) -> None:
         self._columns = tuple(
-            (column.name, _ENCODERS[column.type], column.name in params.key_columns) for column in params.columns
+            (column.name, _ENCODERS[column.type], column.name in table.key_columns) for column in table.columns
         )
-        self._names = frozenset(column.name for column in params.columns)
+        self._names = frozenset(table.names)
         self._at = (*at, "rows")
         self.position = -1
 
@@ -144,7 +215,12 @@ def _timestamp(value: Any) -> Stored:
         return _string(value)
     if value.tzinfo is None:
         raise ValueError
-    return value.astimezone(UTC).isoformat()
+    return _utc(value)
+
+
+def _utc(value: datetime) -> str:
+    """Of one width, so that times sort as texts."""
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _date(value: Any) -> Stored:
@@ -157,21 +233,21 @@ def _json(value: Any) -> Stored:
     return canonical_bytes(value).decode()
 
 
-_ENCODERS: Mapping[TypeName, Callable[[Any], Stored]] = {
-    "INT64": _int64,
-    "FLOAT64": _float64,
-    "STRING": _string,
-    "BOOL": _bool,
-    "TIMESTAMP": _timestamp,
-    "DATE": _date,
-    "JSON": _json,
+_ENCODERS: Mapping[Type, Callable[[Any], Stored]] = {
+    Type.INT64: _int64,
+    Type.FLOAT64: _float64,
+    Type.STRING: _string,
+    Type.BOOL: _bool,
+    Type.TIMESTAMP: _timestamp,
+    Type.DATE: _date,
+    Type.JSON: _json,
 }
-_DECLARED: Mapping[TypeName, str] = {
-    "INT64": "INTEGER",
-    "FLOAT64": "REAL",
-    "STRING": "TEXT",
-    "BOOL": "INTEGER",
-    "TIMESTAMP": "TEXT",
-    "DATE": "TEXT",
-    "JSON": "TEXT",
+_DECLARED: Mapping[Type, str] = {
+    Type.INT64: "INTEGER",
+    Type.FLOAT64: "REAL",
+    Type.STRING: "TEXT",
+    Type.BOOL: "INTEGER",
+    Type.TIMESTAMP: "TEXT",
+    Type.DATE: "TEXT",
+    Type.JSON: "TEXT",
 }

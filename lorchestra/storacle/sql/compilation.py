@@ -27,6 +27,7 @@ __all__ = [
     "TableName",
     "compile_select",
     "compile_statement",
+    "target_of",
 ]
 
 # What sqlglot would say in the log, we refuse.
@@ -68,6 +69,23 @@ def compile_statement(
 ) -> CompiledStatement:
     """Compile `CREATE OR REPLACE VIEW|TABLE name AS query`; `target` gives the physical name of what is made."""
     source = Source(sql, file)
+    tree = _parsed_statement(sql, source)
+    name = relations.name_of(tree.this, source)
+    query = _compile(tree.expression, tables, source)
+    if query.parameters:
+        raise source.refused(tree.this, "CREATE with a parameter", "expected a query that stands by itself")
+    physical = _quoted(target(name))
+    statements = _view(physical, query) if tree.kind == "VIEW" else _table(physical, query)
+    return CompiledStatement(kind=str(tree.kind).lower(), target=name, statements=statements, query=query)
+
+
+def target_of(sql: str, *, file: str = "<sql>") -> TableName:
+    """What a statement makes, without looking at its query."""
+    source = Source(sql, file)
+    return relations.name_of(_parsed_statement(sql, source).this, source)
+
+
+def _parsed_statement(sql: str, source: Source) -> exp.Create:
     tree = _parse(sql, source)
     if not isinstance(tree, exp.Create) or tree.kind not in ("VIEW", "TABLE"):
         raise source.refused(tree, f"{name_of(tree)} is not supported", "expected CREATE OR REPLACE VIEW or TABLE")
@@ -79,13 +97,7 @@ def compile_statement(
         raise source.refused(tree.this, "CREATE with a list of columns is not supported", "expected a name and AS")
     if problems := list(allowed.check(tree.this, source)):
         raise DefinitionError(*problems)
-    name = relations.name_of(tree.this, source)
-    query = _compile(tree.expression, tables, source)
-    if query.parameters:
-        raise source.refused(tree.this, "CREATE with a parameter", "expected a query that stands by itself")
-    physical = _quoted(target(name))
-    statements = _view(physical, query) if tree.kind == "VIEW" else _table(physical, query)
-    return CompiledStatement(kind=tree.kind.lower(), target=name, statements=statements, query=query)
+    return tree
 
 
 _CREATE_PARTS = frozenset({"this", "kind", "replace", "expression"})

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lorchestra.cli.main import run as run_command_line
-from tests.e2e.data_plane import data_rows
+from tests.data_plane import rows_in
 
 from . import canary
 
@@ -170,7 +170,7 @@ class Project:
         return {where: text for one in (listed, *shown) for where, text in one.printed.items()}
 
     def rows(self, dataset: str, table: str) -> list[dict[str, Any]]:
-        return data_rows(self.root, dataset, table)
+        return rows_in(self.root / ".lorchestra" / "data.db", dataset, table)
 
     def left(self, *, but: Sequence[Path] = ()) -> dict[str, bytes]:
         """Every file of the project, the temporary folder and the home, but what the author wrote and the data."""

@@ -18,10 +18,11 @@ from typing import Any
 
 from lorchestra import settings
 from lorchestra.schemas import Envelope
-from lorchestra.storacle.journal import JournalService
 from lorchestra.storacle.transports import InProcessTransport
+from tests.data_plane import DataPlane
+from tests.integration import plan_process
 from tests.integration.crash import service_process
-from tests.integration.crash.killing import Events, FileEvents, KillingWorkspace
+from tests.integration.crash.killing import Events, FineEvents, KillingWorkspace
 from tests.integration.crash.project import Project
 
 
@@ -53,12 +54,16 @@ class Forks:
     def resume(self, project: Project, run_id: str, **order: Any) -> Worked:
         return Worked(**self._ask(folder=str(project.folder), run_id=run_id, **order))
 
+    def send_plan(self, path: Path, **order: Any) -> Worked:
+        """Send the plan of `plan_process` to a data file."""
+        return Worked(**self._ask(plan_to=str(path), **order))
+
     def wake(self, pid: int) -> Worked:
         """Let a worker that stopped go on to its end."""
         return Worked(**self._ask(wake=pid))
 
     def serve(self, project: Project, socket: Path) -> int:
-        """Start a storacle over the project's journal; the id of its process."""
+        """Start a storacle over the project's data; the id of its process."""
         pid: int = self._ask(folder=str(project.folder), serve=str(socket))["pid"]
         return pid
 
@@ -74,13 +79,13 @@ def _work(order: dict[str, Any]) -> dict[str, Any]:
     """Run or resume a job as an operator would, from the project's folder."""
     project = Project(Path(order["folder"]))
     places = {name: order.get(name) for name in ("kill_at", "stop_at")}
-    is_fine = order.get("net") == "files"
-    events = FileEvents(project.run_folder, project.journal.parent, **places) if is_fine else Events(**places)
-    sys.addaudithook(events.listen)
+    is_fine = order.get("net") == "statements"
+    events = FineEvents(project.run_folder, project.data.parent, **places) if is_fine else Events(**places)
+    events.watch_process()
     transport = (
         service_process.SocketTransport(Path(order["socket"]))
         if "socket" in order
-        else InProcessTransport(JournalService(project.journal))
+        else InProcessTransport(DataPlane(project.data))
     )
     loaded = settings.load(start=project.folder, file=None, profile=None, environ={})
     is_impatient = order.get("is_impatient", False)
@@ -92,9 +97,17 @@ def _work(order: dict[str, Any]) -> dict[str, Any]:
     return {"status": result.status, "error": result.error or "", "events": events.names}
 
 
+def _send_plan(order: dict[str, Any]) -> dict[str, Any]:
+    path = Path(order["plan_to"])
+    events = FineEvents(path.parent, kill_at=order.get("kill_at"))
+    events.watch_process()
+    plan_process.send(path, plan_process.mixed_plan(order["seed"], order["ops"]))
+    return {"events": events.names}
+
+
 def _answer(order: dict[str, Any]) -> dict[str, Any]:
     try:
-        return _work(order)
+        return _send_plan(order) if "plan_to" in order else _work(order)
     except BaseException as error:  # noqa: BLE001  (handed to the test, which shows it)
         return {"error": type(error).__name__, "trace": traceback.format_exc()}
 
@@ -136,7 +149,7 @@ def _serve(order: dict[str, Any]) -> dict[str, Any]:
     listener = service_process.listen(Path(order["serve"]))
     if (pid := os.fork()) == 0:
         os.close(sys.stdout.fileno())
-        service_process.serve(listener, Project(Path(order["folder"])).journal)
+        service_process.serve(listener, Project(Path(order["folder"])).data)
     listener.close()
     return {"pid": pid}
 

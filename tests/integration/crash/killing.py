@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -46,18 +48,36 @@ class Events:
         self.happen(f"after {name}")
         return result
 
+    def watch_process(self) -> None:
+        """From now on what happens in this process is heard; there is no end to it."""
+        sys.addaudithook(self.listen)
+
     def listen(self, event: str, arguments: tuple[Any, ...]) -> None:
         """An audit hook: the items of callables are events as well."""
         if event == _ITEM:
             self.happen("item")
 
 
-class FileEvents(Events):
-    """A finer net: whatever Python does to a file below some folders, and each lock taken or given back."""
+class FineEvents(Events):
+    """A finer net: whatever Python does to a file below some folders, each lock taken or given back, and each statement
+    of SQL before it is carried out, whoever opened the database. After a COMMIT is before whatever comes next.
+    """
 
     def __init__(self, *folders: Path, kill_at: int | None = None, stop_at: int | None = None) -> None:
         super().__init__(kill_at=kill_at, stop_at=stop_at)
         self._prefixes = tuple(f"{folder}/" for folder in folders)
+
+    def watch_process(self) -> None:
+        super().watch_process()
+        connect = sqlite3.connect
+
+        def watched(*arguments: Any, **options: Any) -> sqlite3.Connection:
+            connection: sqlite3.Connection = connect(*arguments, **options)
+            connection.set_trace_callback(lambda statement: self.happen(statement.split(maxsplit=1)[0]))
+            return connection
+
+        # There is no other way to all connections of a process, whoever opens them.
+        sqlite3.connect = watched  # type: ignore[assignment]  # watched has no overloads
 
     def listen(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == _LOCK or (event in _OF_FILES and f"{arguments[0]}/".startswith(self._prefixes)):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lorchestra.run_store import RunFilter, SqliteRunStore
 from lorchestra.schemas import RunRecord
+from tests.data_plane import contents, rows_in
 
 # The heartbeat is far away: its locks would make the events differ from run to run.
 SETTINGS = """
 run_store: {kind: sqlite, path: .lorchestra, heartbeat_s: 600, stale_after_s: 1200}
-storacle: {kind: journal, path: data/journal.jsonl}
+storacle: {kind: sqlite, path: data/data.db}
 """
 
 # Five steps, of which two take the items of the first; then a segment that needs a value of an earlier step.
@@ -30,12 +29,12 @@ steps:
 - {step_id: write_a, op: storacle.submit, params: {plan: '@run.plan_a.plan'}}
 - step_id: plan_b
   op: plan.build
-  params: {items: '@run.fetch.items', method: wal.append, batch_size: 3}
+  params: {items: '@run.fetch.items', method: wal.append, dataset: raw, table: raw_objects, batch_size: 3}
 - {step_id: write_b, op: storacle.submit, params: {plan: '@run.plan_b.plan'}}
 - {step_id: sum_up, op: call, params: {callable: summary, day: '@payload.day', asked_for: '@run.fetch.stats.asked_for'}}
 - step_id: plan_c
   op: plan.build
-  params: {items: '@run.sum_up.items', method: wal.append}
+  params: {items: '@run.sum_up.items', method: wal.append, dataset: raw, table: raw_objects}
 - {step_id: write_c, op: storacle.submit, params: {plan: '@run.plan_c.plan'}}
 """
 
@@ -44,13 +43,17 @@ job_id: month
 version: '2.0'
 steps:
 - {step_id: open, op: call, params: {callable: summary, day: opening, asked_for: 1}}
-- {step_id: plan_open, op: plan.build, params: {items: '@run.open.items', method: wal.append}}
+- step_id: plan_open
+  op: plan.build
+  params: {items: '@run.open.items', method: wal.append, dataset: raw, table: raw_objects}
 - {step_id: write_open, op: storacle.submit, params: {plan: '@run.plan_open.plan'}}
 - {step_id: day, op: job.run, params: {job_id: visits, payload: {day: '@payload.day'}}}
 - step_id: close
   op: call
   params: {callable: summary, day: closing, asked_for: '@run.day.outputs.fetch.stats.asked_for'}
-- {step_id: plan_close, op: plan.build, params: {items: '@run.close.items', method: wal.append}}
+- step_id: plan_close
+  op: plan.build
+  params: {items: '@run.close.items', method: wal.append, dataset: raw, table: raw_objects}
 - {step_id: write_close, op: storacle.submit, params: {plan: '@run.plan_close.plan'}}
 """
 
@@ -70,7 +73,7 @@ def visits(day, count):
         if number % 4 == 2:
             yield Rejected(idem_key=key, schema="visit", pointer="/minutes", rule="minimum")
             continue
-        yield {"idem_key": key, "day": day, "minutes": 10 * number}
+        yield {"idem_key": key, "object_type": "visit", "payload": {"day": day, "minutes": 10 * number}}
         yield Marker(stage="visits", idem_key=key, content_hash=f"c{number}", code_hash="1", result=MarkerResult.OK)
     yield Checkpoint(key="visits", cursor={"day": day, "count": count})
 """,
@@ -79,7 +82,7 @@ import sys
 
 def execute(params):
     sys.audit("test.item", "summary")
-    return {"items": [{"idem_key": f"sum:{params['day']}", "asked_for": params["asked_for"]}]}
+    return {"items": [{"idem_key": f"sum:{params['day']}", "payload": {"asked_for": params["asked_for"]}}]}
 """,
 }
 
@@ -89,8 +92,8 @@ class Project:
     folder: Path
 
     @property
-    def journal(self) -> Path:
-        return self.folder / "data" / "journal.jsonl"
+    def data(self) -> Path:
+        return self.folder / "data" / "data.db"
 
     @property
     def run_folder(self) -> Path:
@@ -107,6 +110,10 @@ class Project:
             return [store.get(run.run_id) for run in found if run.parent_run_id is None]
         finally:
             store.close()
+
+    def event_log(self) -> list[dict[str, Any]]:
+        """What lorchestra says of its runs."""
+        return rows_in(self.data, "events", "event_log")
 
     def private_files(self) -> list[str]:
         private = self.run_folder / "private"
@@ -127,25 +134,6 @@ def make(folder: Path) -> Project:
     return Project(folder)
 
 
-@dataclass(frozen=True, slots=True)
-class Effects:
+def effects(project: Project) -> dict[str, Any]:
     """What was done to the data, in order, whoever did it. Equal when nothing was lost and nothing happened twice."""
-
-    transactions: tuple[str, ...]
-    """Each as the rows it put and deleted, and the methods and counts of its ops."""
-    most_per_op: int
-    """How often the busiest op took effect."""
-
-
-def effects(journal: Path) -> Effects:
-    lines: list[Any] = [json.loads(line) for line in journal.read_bytes().splitlines()[1:]]
-    transactions = [line for line in lines if "open" not in line]
-    keys = Counter(key for line in transactions for key, _, _ in line["ledger"])
-    return Effects(
-        transactions=tuple(
-            # An op's key holds the run's id, which is another in every project.
-            json.dumps([line["tables"], [[method, counts] for _, method, counts in line["ledger"]]], sort_keys=True)
-            for line in transactions
-        ),
-        most_per_op=max(keys.values(), default=0),
-    )
+    return contents(project.data, "raw.visits", "raw.raw_objects", "events.quarantine", "storacle._processed")

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from lorchestra.storacle.codec import Message
-from lorchestra.storacle.journal import JournalService
+from tests.data_plane import DataPlane
 
 
 class SocketTransport:
@@ -31,9 +31,9 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-def serve(listener: socket.socket, journal: Path) -> None:
+def serve(listener: socket.socket, path: Path) -> None:
     """Answers one message a connection, for ever."""
-    service = JournalService(journal)
+    service = DataPlane(path)
     while True:
         connection, _ = listener.accept()
         with connection, connection.makefile("rwb") as file:

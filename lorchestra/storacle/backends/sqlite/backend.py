@@ -5,27 +5,28 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path as FilePath
 from typing import Any
 
-import orjson
-
-from lorchestra.errors import Path
-from lorchestra.json_value import JSONValue, canonical_bytes
-from lorchestra.storacle.backends.base import Counts, Page
-from lorchestra.storacle.backends.sqlite import reading, writing
-from lorchestra.storacle.backends.sqlite.catalog import Catalog, TableId
-from lorchestra.storacle.backends.sqlite.database import Database
+from lorchestra.storacle.backends.base import Applied, Counts, NamespaceObject, Page, ReadyOp, Selection, UnitRefused
+from lorchestra.storacle.backends.sqlite import reading, upkeep
+from lorchestra.storacle.backends.sqlite.catalog import Catalog, Kind
+from lorchestra.storacle.backends.sqlite.database import Database, let_call_functions
 from lorchestra.storacle.backends.sqlite.declared import timestamp
-from lorchestra.storacle.backends.sqlite.layout import Layout, Moment
+from lorchestra.storacle.backends.sqlite.sources import Source
+from lorchestra.storacle.backends.sqlite.transaction import SqliteTransaction
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.params import Meta, Rows
-from lorchestra.storacle.read_spec import Read, Where
+from lorchestra.storacle.methods.rows import OWN_DATASET
+from lorchestra.storacle.params import Meta
+from lorchestra.storacle.read_spec import Read
 from lorchestra.storacle.service import RpcError
 from lorchestra.storacle.tables import Table, by_name
 
-_STATE = ("storacle", "_state")
+LEDGER_KEPT = timedelta(days=400)
+
+_MARKERS = (OWN_DATASET, "_processed")
+_OWN_ROWS = ("_ledger", "_state", "_runs", "_namespace_objects")
 
 
 def _now() -> datetime:
@@ -39,13 +40,16 @@ class SqliteBackend:
         *,
         tables: Mapping[tuple[str, str], Table] | None = None,
         now: Callable[[], datetime] = _now,
+        ledger_kept: timedelta = LEDGER_KEPT,
     ) -> None:
         """Without a path, all of it is in memory, and forgotten at the end."""
         self._now = now
-        self._database = Database(path, now=now())
+        self._ledger_kept = ledger_kept
         self._catalog = Catalog(by_name() if tables is None else tables)
+        self._database = Database(path, now=now(), prepare=self._catalog.bring_up_to_date)
 
     def open_run(self, meta: Meta) -> int:
+        now = self._now()
         with self._database.writing() as connection:
             row = connection.execute(
                 "SELECT token, attempt_n FROM _runs WHERE namespace = ? AND run_id = ?", (meta.namespace, meta.run_id)
@@ -57,27 +61,75 @@ class SqliteBackend:
                 "INSERT OR REPLACE INTO _runs (namespace, run_id, token, attempt_n) VALUES (?, ?, ?, ?)",
                 (meta.namespace, meta.run_id, token + 1, meta.attempt_n),
             )
+            upkeep.forget_old_ops(connection, now=now, keep=self._ledger_kept)
             return int(token) + 1
 
-    @contextlib.contextmanager
-    def transaction(self, meta: Meta) -> Iterator[SqliteTransaction]:
-        with self._database.writing() as connection:
-            _check_token(connection, meta)
-            tx = SqliteTransaction(connection, self._catalog, meta, timestamp(self._now()))
-            yield tx
-        self._catalog.remember(tx.tables)
+    def apply(self, unit: Sequence[ReadyOp], meta: Meta) -> list[Applied]:
+        applied = []
+        with self._transaction(meta) as tx:
+            for position, op in enumerate(unit):
+                counts = tx.recorded(op.key)
+                if counts is not None:
+                    applied.append(Applied(counts=counts, is_resend=True))
+                    continue
+                try:
+                    counts = tx.apply(op)
+                except RpcError as error:
+                    raise UnitRefused(position, error) from error
+                tx.record(op, counts)
+                applied.append(Applied(counts=counts))
+        return applied
 
-    def page(self, namespace: str, read: Read, after: Sequence[Any] | None, limit: int) -> Page:
-        if read.unprocessed is not None:
-            raise RpcError(ErrorCode.UNSUPPORTED, at=("read", "unprocessed"))
-        table_id = (namespace, read.dataset, read.table)
+    def recorded(self, key: str, meta: Meta) -> Counts | None:
         with self._database.reading() as connection:
-            if table_id[1:] == _STATE:
-                return reading.state_page(connection, namespace, read, after, limit)
-            layout = self._catalog.find(connection, table_id)
-            if layout is None:
+            return SqliteTransaction(connection, self._catalog, meta, "").recorded(key)
+
+    def record(self, op: ReadyOp, counts: Counts, meta: Meta) -> None:
+        with self._transaction(meta) as tx:
+            if tx.recorded(op.key) is None:
+                tx.record(op, counts)
+
+    def announce(self, made: NamespaceObject, meta: Meta) -> None:
+        with self._transaction(meta) as tx:
+            tx.announce(made)
+
+    def page(self, read: Read, meta: Meta, after: Sequence[Any] | None, limit: int) -> Page:
+        with self._database.reading() as connection:
+            source, markers = self._sources(connection, read, meta)
+            if source is None:
                 return Page(rows=[], next=None)
-            return reading.page(connection, layout, read, after, limit)
+            return reading.page(connection, source, read, after, limit, markers=markers)
+
+    @contextlib.contextmanager
+    def select(self, read: Read, meta: Meta) -> Iterator[Selection]:
+        with self._database.snapshot() as connection:
+            source, markers = self._sources(connection, read, meta)
+            if source is not None:
+                rows = reading.everything(connection, source, read, markers=markers)
+                yield Selection(columns=reading.columns(source, read), rows=rows)
+                return
+            unmade = self._catalog.unmade_source((_namespace(read, meta), read.dataset, read.table))
+            if unmade is None:
+                raise RpcError(ErrorCode.INVALID_PARAMS, at=("table",))
+            yield Selection(columns=reading.columns(unmade, read), rows=iter(()))
+
+    def objects(self, namespace: str) -> list[NamespaceObject]:
+        with self._database.reading() as connection:
+            tables = connection.execute(
+                "SELECT kind, dataset || '.' || name FROM _tables WHERE namespace = ? ORDER BY dataset, name",
+                (namespace,),
+            ).fetchall()
+            elsewhere = connection.execute(
+                "SELECT kind, name FROM _namespace_objects WHERE namespace = ? ORDER BY kind, name", (namespace,)
+            ).fetchall()
+        here = [("view" if kind == Kind.VIEW else "table", name) for kind, name in tables]
+        return [NamespaceObject(kind=kind, name=name) for kind, name in (*here, *elsewhere)]
+
+    def clean(self, namespace: str) -> None:
+        with self._database.writing() as connection:
+            self._catalog.drop_namespace(connection, namespace)
+            for table in _OWN_ROWS:
+                connection.execute(f"DELETE FROM {table} WHERE namespace = ?", (namespace,))
 
     @property
     def effects(self) -> int:
@@ -88,94 +140,23 @@ class SqliteBackend:
     def close(self) -> None:
         self._database.close()
 
+    @contextlib.contextmanager
+    def _transaction(self, meta: Meta) -> Iterator[SqliteTransaction]:
+        with self._database.writing() as connection:
+            tx = SqliteTransaction(connection, self._catalog, meta, timestamp(self._now()))
+            yield tx
+        self._catalog.remember(tx.tables)
 
-class SqliteTransaction:
-    def __init__(self, connection: sqlite3.Connection, catalog: Catalog, meta: Meta, at: str) -> None:
-        self._connection = connection
-        self._catalog = catalog
-        self.namespace = meta.namespace
-        self._moment = Moment(at=at, run_id=meta.run_id)
-        self.tables: dict[TableId, Layout] = {}
-
-    def recorded(self, key: str) -> Counts | None:
-        row = self._connection.execute(
-            "SELECT counts FROM _ledger WHERE namespace = ? AND key = ?", (self.namespace, key)
-        ).fetchone()
-        return None if row is None else orjson.loads(row[0])
-
-    def record(self, key: str, *, method: str, op_id: str, counts: Counts) -> None:
-        self._connection.execute(
-            """INSERT INTO _ledger (namespace, key, run_id, op_id, method, counts, applied_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?)""",
-            (
-                self.namespace,
-                key,
-                self._moment.run_id,
-                op_id,
-                method,
-                orjson.dumps(counts).decode(),
-                self._moment.at,
-            ),
-        )
-
-    def upsert(self, rows: Rows, at: Path) -> Counts:
-        layout = self._open(rows, at)
-        return writing.upsert(self._connection, layout, rows.rows, (*at, "rows"), self._moment)
-
-    def append(self, rows: Rows, at: Path) -> Counts:
-        layout = self._open(rows, at)
-        return writing.append(self._connection, layout, rows.rows, (*at, "rows"), self._moment)
-
-    def delete(self, rows: Rows, at: Path) -> Counts:
-        layout = self._open(rows, at, makes=False)
-        return writing.delete(self._connection, layout, rows.rows, (*at, "rows"))
-
-    def state(self, key: str) -> JSONValue:
-        row = self._connection.execute(
-            "SELECT value FROM _state WHERE namespace = ? AND key = ?", (self.namespace, key)
-        ).fetchone()
-        return None if row is None else orjson.loads(row[0])
-
-    def put_state(self, key: str, value: JSONValue) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO _state (namespace, key, value) VALUES (?, ?, ?)",
-            (self.namespace, key, canonical_bytes(value).decode()),
-        )
-
-    def count(self, dataset: str, table: str, where: Where) -> int:
-        layout = self._find(dataset, table)
-        return 0 if layout is None else reading.count(self._connection, layout, where)
-
-    def count_distinct(self, dataset: str, table: str, columns: Sequence[str], where: Where) -> tuple[int, int]:
-        layout = self._find(dataset, table)
-        return (0, 0) if layout is None else reading.count_distinct(self._connection, layout, columns, where)
-
-    def _find(self, dataset: str, table: str) -> Layout | None:
-        table_id = (self.namespace, dataset, table)
-        found = self.tables.get(table_id) or self._catalog.find(self._connection, table_id)
-        if found is not None:
-            self.tables[table_id] = found
-        return found
-
-    def _open(self, rows: Rows, at: Path, *, makes: bool = True) -> Layout:
-        """The table; a new one when there is none yet, and there is something to put into it."""
-        table_id = (self.namespace, rows.dataset, rows.table)
-        layout = self._find(rows.dataset, rows.table)
-        declared = self._catalog.declared(table_id)
-        key_columns = layout.key_columns if layout else declared.key_columns if declared else rows.key_columns
-        if key_columns != rows.key_columns:
-            raise RpcError(ErrorCode.INVALID_PARAMS, at=(*at, "key_columns"))
-        if layout is not None:
-            return layout
-        if not makes or not rows.rows:
-            return self._catalog.unmade(table_id, key_columns)
-        made = self.tables[table_id] = self._catalog.create(self._connection, table_id, key_columns)
-        return made
+    def _sources(self, connection: sqlite3.Connection, read: Read, meta: Meta) -> tuple[Source | None, Source | None]:
+        """What is read, and the markers that say what of it is processed: those are always the run's own."""
+        source = self._catalog.source(connection, (_namespace(read, meta), read.dataset, read.table))
+        if source is not None and source.is_view:
+            let_call_functions(connection)
+        if source is None or read.unprocessed is None:
+            return source, None
+        return source, self._catalog.source(connection, (meta.namespace, *_MARKERS))
 
 
-def _check_token(connection: sqlite3.Connection, meta: Meta) -> None:
-    row = connection.execute(
-        "SELECT token FROM _runs WHERE namespace = ? AND run_id = ?", (meta.namespace, meta.run_id)
-    ).fetchone()
-    if meta.token != (None if row is None else row[0]):
-        raise RpcError(ErrorCode.FENCED)
+def _namespace(read: Read, meta: Meta) -> str:
+    """Also a run that reads production has cursors and markers of its own."""
+    return meta.namespace if read.dataset == OWN_DATASET else meta.read_namespace or meta.namespace

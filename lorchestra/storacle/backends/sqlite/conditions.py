@@ -1,21 +1,23 @@
-"""The conditions of a read as SQL over a declared table. What was asked for is always a bound value."""
+"""The conditions of a read as SQL. What was asked for is always a bound value; as in SQL, null fulfils none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import orjson
 
 from lorchestra.errors import Path
 from lorchestra.storacle.backends.sqlite.declared import timestamp
-from lorchestra.storacle.backends.sqlite.layout import SqlValue, quoted
+from lorchestra.storacle.backends.sqlite.layout import SqlValue
+from lorchestra.storacle.backends.sqlite.sources import BOOL, Expression, Source
 from lorchestra.storacle.error_codes import ErrorCode
+from lorchestra.storacle.plain_values import kind_of
 from lorchestra.storacle.read_spec import Comparison, Condition, Where
-from lorchestra.storacle.row_filter import kind_of
 from lorchestra.storacle.service import RpcError
-from lorchestra.storacle.tables import Column, Type
+from lorchestra.storacle.tables import Type
 
 _OPERATORS: Mapping[Comparison, str] = {
     Comparison.EQ: "=",
@@ -25,8 +27,6 @@ _OPERATORS: Mapping[Comparison, str] = {
     Comparison.GT: ">",
     Comparison.GTE: ">=",
 }
-
-_KINDS: Mapping[Type, int] = {Type.BOOL: 0, Type.INT64: 1, Type.FLOAT64: 1, Type.STRING: 2, Type.TIMESTAMP: 2}
 
 
 @dataclass(slots=True)
@@ -45,39 +45,85 @@ class Clause:
         return f" WHERE {' AND '.join(self.parts)}" if self.parts else ""
 
 
-def clause(columns: Mapping[str, Column], where: Where, at: Path) -> Clause:
-    """Raises RpcError (invalid params) for a column that is not there, or has no order to compare in."""
+def clause(source: Source, where: Where, at: Path) -> Clause:
+    """Raises RpcError (invalid params) for a field that is not there, or has no order to compare in."""
     made = Clause()
+    if source.namespace is not None:
+        made.add("namespace = ?", source.namespace)
     for condition in where:
-        column = columns.get(condition.column)
-        if column is None:
-            raise RpcError(ErrorCode.INVALID_PARAMS, at=(*at, condition.column))
-        _add(made, column, condition, (*at, condition.column))
+        place = (*at, condition.field.column)
+        expression = source.expression(condition.field)
+        if expression is None:
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=place)
+        _add(made, expression, condition, place)
     return made
 
 
-def _add(made: Clause, column: Column, condition: Condition, at: Path) -> None:
-    name = quoted(column.name)
+def _add(made: Clause, expression: Expression, condition: Condition, at: Path) -> None:
     if condition.comparison is Comparison.IS_NULL:
-        made.add(f"{name} IS {'' if condition.value else 'NOT '}NULL")
-        return
-    if column.type is Type.JSON:
+        made.add(f"{expression.sql} IS {'' if condition.value else 'NOT '}NULL", *expression.values)
+    elif expression.type is Type.JSON:
         raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
-    if condition.comparison is Comparison.IN:
-        asked = condition.value if isinstance(condition.value, tuple) else (condition.value,)
-        fitting = [_operand(column, value, at) for value in asked if kind_of(value) == _KINDS[column.type]]
-        made.add(f"{name} IN (SELECT value FROM json_each(?))", orjson.dumps(fitting).decode())
-    elif kind_of(condition.value) == _KINDS[column.type]:
-        made.add(f"{name} {_OPERATORS[condition.comparison]} ?", _operand(column, condition.value, at))
+    elif isinstance(condition.value, tuple):
+        _add_choice(made, expression, condition.value, at)
     else:
+        _add_comparison(made, expression, condition.comparison, condition.value, at)
+
+
+def _add_choice(made: Clause, expression: Expression, choices: tuple[Any, ...], at: Path) -> None:
+    by_kind: dict[int | None, list[SqlValue]] = {}
+    for choice in choices:
+        kind = kind_of(choice)
+        if expression.kind is None or kind == expression.kind:
+            by_kind.setdefault(kind, []).append(_operand(expression, choice, at))
+    parts, values = [], []
+    for kind, fitting in by_kind.items():
+        test, test_values = _is_of(expression, kind)
+        parts.append(f"({test}{expression.sql} IN (SELECT value FROM json_each(?)))")
+        values += [*test_values, *expression.values, orjson.dumps(fitting).decode()]
+    made.add(f"({' OR '.join(parts)})" if parts else "0", *values)
+
+
+def _add_comparison(made: Clause, expression: Expression, comparison: Comparison, value: Any, at: Path) -> None:
+    kind = kind_of(value)
+    if expression.kind is not None and kind != expression.kind:
         # A text is no number: it differs from each, and has no place among them.
-        made.add(f"{name} IS NOT NULL" if condition.comparison is Comparison.NE else "0")
+        made.add(f"{expression.sql} IS NOT NULL" if comparison is Comparison.NE else "0")
+        return
+    operand = _operand(expression, value, at)
+    test, test_values = _is_of(expression, kind)
+    compared = f"{expression.sql} {_OPERATORS[comparison]} ?"
+    if comparison is Comparison.NE and test:
+        plain = _is_plain(expression)
+        made.add(
+            f"({plain[0]} AND NOT ({test}{expression.sql} = ?))", *plain[1], *test_values, *expression.values, operand
+        )
+    else:
+        made.add(f"({test}{compared})" if test else compared, *test_values, *expression.values, operand)
 
 
-def _operand(column: Column, value: Any, at: Path) -> SqlValue:
-    if column.type is not Type.TIMESTAMP:
+def _is_of(expression: Expression, kind: int | None) -> tuple[str, tuple[SqlValue, ...]]:
+    """A condition and an AND, where only the row can tell of which kind its value is."""
+    if expression.kind is not None or kind is None:
+        return "", ()
+    if kind == BOOL and expression.json is None:
+        # Without a type, what was true is 1 by now.
+        return "", ()
+    test, values = expression.is_kind(kind)
+    return f"{test} AND ", values
+
+
+def _is_plain(expression: Expression) -> tuple[str, tuple[SqlValue, ...]]:
+    if expression.json is None:
+        return f"{expression.sql} IS NOT NULL", expression.values
+    tests = [expression.is_kind(kind) for kind in range(3)]
+    return f"({' OR '.join(test for test, _ in tests)})", tuple(value for _, values in tests for value in values)
+
+
+def _operand(expression: Expression, value: Any, at: Path) -> SqlValue:
+    if expression.type not in (Type.TIMESTAMP, Type.DATE):
         return int(value) if isinstance(value, bool) else value
     try:
-        return timestamp(value)
+        return timestamp(value) if expression.type is Type.TIMESTAMP else date.fromisoformat(value).isoformat()
     except ValueError:
         raise RpcError(ErrorCode.INVALID_PARAMS, at=at) from None

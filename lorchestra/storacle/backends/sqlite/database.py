@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -38,8 +38,10 @@ _CODES = (
 class Database:
     """One connection that writes and one that reads, each used by one thread at a time; in memory they are the same."""
 
-    def __init__(self, path: Path | None, *, now: datetime) -> None:
-        """Open the file, make it if it is not there, and bring its tables up to date."""
+    def __init__(self, path: Path | None, *, now: datetime, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        """Open the file, make it if it is not there, and bring its tables up to date; `prepare` does so with those
+        that are not storacle's own.
+        """
         self._path = path
         self._pid = os.getpid()
         try:
@@ -47,6 +49,7 @@ class Database:
             self._read = self._write if path is None else _Connection(path)
             with self._write.lock:
                 migrations.migrate(self._write.connection, path, at=now)
+                prepare(self._write.connection)
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(f"the data file {path} cannot be opened: {_reason(error)}") from error
 
@@ -64,6 +67,20 @@ class Database:
         with self._read.lock:
             yield from _transaction(self._read.connection, "BEGIN", keep=False)
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`, for as long as it takes: others go on reading meanwhile, where there is a file."""
+        if self._path is None:
+            with self.reading() as connection:
+                yield connection
+            return
+        self._require_own_process()
+        own = _Connection(self._path)
+        try:
+            yield from _transaction(own.connection, "BEGIN", keep=False)
+        finally:
+            own.connection.close()
+
     def close(self) -> None:
         for one in {self._read, self._write}:
             with one.lock:
@@ -72,6 +89,21 @@ class Database:
     def _require_own_process(self) -> None:
         if os.getpid() != self._pid:
             raise ConfigurationError(f"the data file {self._path} was opened before this process was forked")
+
+
+class _SqliteConnection(sqlite3.Connection):
+    has_functions = False
+
+
+def let_call_functions(connection: sqlite3.Connection) -> None:
+    """Views, and queries that make tables, call functions that SQLite does not have by itself."""
+    # Imported here because most connections never read a view.
+    from lorchestra.storacle.sql import functions
+
+    assert isinstance(connection, _SqliteConnection)
+    if not connection.has_functions:
+        functions.register(connection)
+        connection.has_functions = True
 
 
 class _Connection:
@@ -83,11 +115,18 @@ class _Connection:
             # a file that SQLite has open in this process would give back SQLite's own locks on it.
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            path.chmod(0o600)
         self.connection = sqlite3.connect(
-            ":memory:" if path is None else path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
+            ":memory:" if path is None else path,
+            timeout=PATIENCE_S,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_SqliteConnection,
         )
         try:
+            # Before anything about the file is changed: it may be somebody else's.
+            migrations.version(self.connection, path)
+            if path is not None:
+                path.chmod(0o600)
             self.connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             if path is not None and self.connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
                 raise ConfigurationError(f"the file system of {path} does not allow SQLite's WAL mode; use a local one")
@@ -100,8 +139,9 @@ class _Connection:
 
 def _transaction(connection: sqlite3.Connection, begin: str, *, keep: bool) -> Iterator[sqlite3.Connection]:
     try:
-        connection.execute(begin)
+        # An interrupt may come at any moment, also just after the transaction has begun.
         try:
+            connection.execute(begin)
             yield connection
             if keep:
                 connection.execute("COMMIT")

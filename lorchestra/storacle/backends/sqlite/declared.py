@@ -5,28 +5,43 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from lorchestra.json_value import canonical_bytes
-from lorchestra.storacle.backends.sqlite.layout import Change, Key, Moment, SqlValue, Written, listed, matches, quoted
+from lorchestra.storacle.backends.sqlite.layout import (
+    OP,
+    Change,
+    Key,
+    Moment,
+    SqlValue,
+    Written,
+    listed,
+    matches,
+    quoted,
+)
 from lorchestra.storacle.error_codes import ErrorCode
+from lorchestra.storacle.read_spec import CONTENT_HASH
 from lorchestra.storacle.service import RpcError
 from lorchestra.storacle.tables import Role, Table, Type
 
-CONTENT_HASH = "_content_hash"
-
-_AFFINITY: Mapping[Type, str] = {
+AFFINITY: Mapping[Type, str] = {
     Type.STRING: "TEXT",
     Type.TIMESTAMP: "TEXT",
+    Type.DATE: "TEXT",
     Type.JSON: "TEXT",
     Type.INT64: "INTEGER",
     Type.BOOL: "INTEGER",
     Type.FLOAT64: "REAL",
 }
+
+
+_PLAIN = frozenset({str, type(None)})
+_MOST_SHAPES = 100
 
 
 @lru_cache(maxsize=4096)
@@ -40,6 +55,15 @@ def timestamp(value: str | datetime) -> str:
     return aware.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """Rows with the same columns: those that hold texts, and what makes a value of SQLite's of the others, or of all."""
+
+    texts: Callable[[Mapping[str, Any]], Sequence[Any]]
+    others: tuple[tuple[str, Callable[[Any], SqlValue]], ...]
+    takers: tuple[tuple[str, Callable[[Any], SqlValue]], ...]
+
+
 class DeclaredLayout:
     def __init__(self, physical: str, table: Table) -> None:
         self.physical = physical
@@ -51,20 +75,21 @@ class DeclaredLayout:
         self._hashed = tuple(column.name for column in hashed)
         self._plain = sum(column.type is not Type.JSON for column in hashed)
         self._take = {column.name: _IN[column.type] for column in table.columns}
+        self._shapes: dict[tuple[Any, ...], _Shape] = {}
         self._texts = frozenset(column.name for column in table.columns if column.type is Type.STRING)
         self._given = lru_cache(maxsize=1)(self._given_at)
-        names = (*self.columns, CONTENT_HASH)
+        names = (*self.columns, CONTENT_HASH, OP)
         self._insert = f"INSERT INTO {quoted(physical)} ({listed(names)}) VALUES ({', '.join('?' * len(names))})"
         self._updates: dict[tuple[str, ...], str] = {}
         self._last_seen = tuple(column.name for column in table.columns if column.role is Role.LAST_SEEN)
 
     def ddl(self) -> tuple[str, ...]:
-        columns = [f"{quoted(column.name)} {_AFFINITY[column.type]}" for column in self.table.columns]
+        columns = [f"{quoted(column.name)} {AFFINITY[column.type]}" for column in self.table.columns]
         for position, column in enumerate(self.table.columns):
             if column.name in self.key_columns:
                 columns[position] += " NOT NULL"
         # Before the payload, which is long: a column behind it is slow to read.
-        columns.insert(len(self.key_columns), f"{quoted(CONTENT_HASH)} BLOB NOT NULL")
+        columns[len(self.key_columns) : 0] = [f"{quoted(CONTENT_HASH)} BLOB NOT NULL", f"{quoted(OP)} INTEGER"]
         key = listed(self.key_columns)
         return (f"CREATE TABLE {quoted(self.physical)} ({', '.join(columns)}, PRIMARY KEY ({key}))",)
 
@@ -74,22 +99,40 @@ class DeclaredLayout:
         return self.read_in({name: row.get(name) for name in self.key_columns}).key
 
     def read_in(self, row: object) -> Written:
-        columns = self.columns
-        if not isinstance(row, Mapping) or not columns.keys() >= row.keys():
+        if not isinstance(row, Mapping):
             raise RpcError(ErrorCode.INVALID_PARAMS)
-        says: dict[str, SqlValue] = {}
+        names = tuple(row)
+        shape = self._shapes.get(names) or self._shape(names)
+        says = dict(row)
+        # Nearly all are texts, and asking all at once costs less than to look at each.
+        others = shape.others if _PLAIN.issuperset(map(type, shape.texts(says))) else shape.takers
         name = ""
         try:
-            for name, value in row.items():
-                # Nearly all are texts, and asking so here is a third of what a call costs.
-                is_plain = value is None or (type(value) is str and name in self._texts)
-                says[name] = value if is_plain else self._take[name](value)
+            for name, take in others:
+                value = says[name]
+                if value is not None:
+                    says[name] = take(value)
         except (ValueError, TypeError):
             raise RpcError(ErrorCode.INVALID_PARAMS, at=(name,)) from None
         key = tuple([says.get(name) for name in self.key_columns])
         if None in key:
             raise RpcError(ErrorCode.INVALID_PARAMS, at=(self.key_columns[key.index(None)],))
         return Written(key, says)
+
+    def _shape(self, names: tuple[Any, ...]) -> _Shape:
+        """What is to be done with rows that have these columns."""
+        if not self.columns.keys() >= set(names):
+            raise RpcError(ErrorCode.INVALID_PARAMS)
+        takers = tuple((name, self._take[name]) for name in names)
+        texts = [name for name in names if name in self._texts]
+        shape = _Shape(
+            texts=lambda row: [row[name] for name in texts],
+            others=tuple((name, take) for name, take in takers if name not in self._texts),
+            takers=takers,
+        )
+        if len(self._shapes) < _MOST_SHAPES:
+            self._shapes[names] = shape
+        return shape
 
     def wanted(self, rows: Sequence[Written]) -> tuple[str, ...]:
         missing = {name for row in rows for name in self._hashed if name not in row.says}
@@ -99,7 +142,7 @@ class DeclaredLayout:
     def insertion(self, row: Written, moment: Moment) -> Change:
         get = row.says.get
         values = [get(name, given) for name, given in self._given(moment)]
-        return Change(self._insert, (*values, self._hash(row.says, {})))
+        return Change(self._insert, (*values, self._hash(row.says, {}), moment.tag))
 
     def change(self, row: Written, old: Mapping[str, Any], moment: Moment) -> Change | None:
         says, verdict = row.says, self.table.verdict
@@ -109,6 +152,7 @@ class DeclaredLayout:
             return None
         new = {name: value for name, value in says.items() if self.columns[name].role is not Role.FIRST_SEEN}
         new[CONTENT_HASH] = content_hash
+        new[OP] = moment.tag
         for column in self.columns.values():
             if column.role is Role.LAST_SEEN:
                 new.setdefault(column.name, moment.at)
@@ -126,11 +170,6 @@ class DeclaredLayout:
         if not self._last_seen:
             return None
         return self._update({name: row.says.get(name, moment.at) for name in self._last_seen}, row.key)
-
-    def read_out(self, row: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
-        return {
-            name: _OUT.get(self.columns[name].type, _as_is)(value) for name, value in zip(columns, row, strict=True)
-        }
 
     def _update(self, new: Mapping[str, SqlValue], key: Key) -> Change:
         names = tuple(new)
@@ -185,28 +224,24 @@ def _flag(value: Any) -> int:
     raise ValueError
 
 
+def _date(value: Any) -> str:
+    if isinstance(value, str):
+        value = date.fromisoformat(value)
+    if type(value) is not date:
+        raise ValueError
+    return value.isoformat()
+
+
 def _json(value: Any) -> str:
     return canonical_bytes(value).decode()
-
-
-def _as_is(value: Any) -> Any:
-    return value
-
-
-def _out_json(value: Any) -> Any:
-    return None if value is None else orjson.loads(value)
-
-
-def _out_flag(value: Any) -> Any:
-    return None if value is None else bool(value)
 
 
 _IN: Mapping[Type, Callable[[Any], SqlValue]] = {
     Type.STRING: _text,
     Type.TIMESTAMP: timestamp,
+    Type.DATE: _date,
     Type.JSON: _json,
     Type.INT64: _integer,
     Type.BOOL: _flag,
     Type.FLOAT64: _real,
 }
-_OUT: Mapping[Type, Callable[[Any], Any]] = {Type.JSON: _out_json, Type.BOOL: _out_flag}

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from lorchestra.storacle.row_filter import kind_of
+from lorchestra.storacle.plain_values import kind_of
 
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+OP = "_op"
+"""The column that holds the tag of the op that wrote the row last."""
 
 SqlValue: TypeAlias = str | int | float | bytes | None
 Key: TypeAlias = tuple[SqlValue, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A row on its way in: its key, and what it says, in whatever form its layout understands."""
 
     key: Key
     says: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One statement and the values of one row for it; rows with the same statement are written together."""
 
     sql: str
     values: tuple[SqlValue, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Moment:
-    """When and by which run a row is written."""
+    """When, by which run and by which op a row is written."""
 
     at: str
     run_id: str
+    tag: int
 
 
 class Layout(Protocol):
@@ -62,8 +64,6 @@ class Layout(Protocol):
 
     def touch(self, row: Written, moment: Moment) -> Change | None:
         """What is written over a row that says nothing new, if anything."""
-
-    def read_out(self, row: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]: ...
 
 
 def quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows out of a table: in the order of their key, a page at a time, and counted."""
+"""Rows out of the file: in their order, a page at a time or all of them, and counted."""
 
 from __future__ import annotations
 
@@ -9,145 +9,164 @@ from typing import Any
 import orjson
 
 from lorchestra.errors import Path
-from lorchestra.json_value import canonical_bytes
 from lorchestra.storacle.backends.base import Page
 from lorchestra.storacle.backends.sqlite import conditions
-from lorchestra.storacle.backends.sqlite.declared import DeclaredLayout
-from lorchestra.storacle.backends.sqlite.layout import Layout, listed, quoted
-from lorchestra.storacle.backends.sqlite.undeclared import UndeclaredLayout
+from lorchestra.storacle.backends.sqlite.conditions import Clause
+from lorchestra.storacle.backends.sqlite.keyset import Ordering
+from lorchestra.storacle.backends.sqlite.layout import SqlValue, quoted
+from lorchestra.storacle.backends.sqlite.sources import Output, Source
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.read_spec import Read, Where
-from lorchestra.storacle.row_filter import is_match, kind_of
+from lorchestra.storacle.fields import Field
+from lorchestra.storacle.methods.asserts import AssertUnique
+from lorchestra.storacle.read_spec import CONTENT_HASH, Read, Unprocessed, Where
 from lorchestra.storacle.service import RpcError
+from lorchestra.storacle.tables import Type
 
 PAGE_BYTES = 4 * 1024 * 1024
 
-_WHERE: Path = ("read", "where")
+_READ: Path = ("read",)
+_WHERE: Path = (*_READ, "where")
 
 
-def page(connection: sqlite3.Connection, layout: Layout, read: Read, after: Sequence[Any] | None, limit: int) -> Page:
-    if after is not None and len(after) != len(layout.key_columns):
-        raise RpcError(ErrorCode.INVALID_PARAMS, at=("after",))
-    if isinstance(layout, DeclaredLayout):
-        return _declared_page(connection, layout, read, after, limit)
-    assert isinstance(layout, UndeclaredLayout)
-    return _undeclared_page(connection, layout, read, after, limit)
-
-
-def state_page(
-    connection: sqlite3.Connection, namespace: str, read: Read, after: Sequence[Any] | None, limit: int
-) -> Page:
-    """The cursors, as rows of a table with a key and a value."""
-    if after is not None and (len(after) != 1 or not isinstance(after[0], str)):
-        raise RpcError(ErrorCode.INVALID_PARAMS, at=("after",))
-    found = connection.execute(
-        "SELECT key, value FROM _state WHERE namespace = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key",
-        (namespace, None if after is None else after[0]),
-    )
-    sized = (({"key": key, "value": orjson.loads(value)}, len(value)) for key, value in found)
-    return _filled(sized, ("key",), read, after, limit)
-
-
-def count(connection: sqlite3.Connection, layout: Layout, where: Where) -> int:
-    if isinstance(layout, DeclaredLayout):
-        clause = conditions.clause(layout.columns, where, ("where",))
-        sql = f"SELECT count(*) FROM {quoted(layout.physical)}{clause.sql}"
-        return int(connection.execute(sql, clause.values).fetchone()[0])
-    return sum(1 for _ in _matching(connection, layout, where))
-
-
-def count_distinct(
-    connection: sqlite3.Connection, layout: Layout, columns: Sequence[str], where: Where
-) -> tuple[int, int]:
-    if isinstance(layout, DeclaredLayout):
-        for column in columns:
-            if column not in layout.columns:
-                raise RpcError(ErrorCode.INVALID_PARAMS, at=("columns",))
-        clause = conditions.clause(layout.columns, where, ("where",))
-        for column in columns:
-            clause.add(f"{quoted(column)} IS NOT NULL")
-        rows = f"SELECT {listed(columns)} FROM {quoted(layout.physical)}{clause.sql}"
-        sql = f"SELECT count(*), (SELECT count(*) FROM (SELECT DISTINCT * FROM ({rows}))) FROM ({rows})"
-        found, different = connection.execute(sql, [*clause.values, *clause.values]).fetchone()
-        return found, different
-    seen: set[bytes] = set()
-    found = 0
-    for row in _matching(connection, layout, where):
-        values = [[kind_of(row.get(column)), row.get(column)] for column in columns]
-        if all(one is not None for _, one in values):
-            found += 1
-            seen.add(canonical_bytes(values))
-    return found, len(seen)
-
-
-def _matching(connection: sqlite3.Connection, layout: Layout, where: Where) -> Iterator[dict[str, Any]]:
-    for (encoded,) in connection.execute(f"SELECT row FROM {quoted(layout.physical)} ORDER BY key"):
-        row: dict[str, Any] = orjson.loads(encoded)
-        if is_match(row, where):
-            yield row
-
-
-def _undeclared_page(
-    connection: sqlite3.Connection, layout: UndeclaredLayout, read: Read, after: Sequence[Any] | None, limit: int
-) -> Page:
-    start = None if after is None else layout.key_from(after)
-    if after is not None and start is None:
-        raise RpcError(ErrorCode.INVALID_PARAMS, at=("after",))
-    table = quoted(layout.physical)
-    found = connection.execute(
-        f"SELECT row FROM {table} ORDER BY key"
-        if start is None
-        else f"SELECT row FROM {table} WHERE key > ? ORDER BY key",
-        start or (),
-    )
-    sized = ((orjson.loads(encoded), len(encoded)) for (encoded,) in found)
-    return _filled(sized, layout.key_columns, read, after, limit)
-
-
-def _filled(
-    sized: Iterator[tuple[dict[str, Any], int]],
-    key_columns: Sequence[str],
+def page(
+    connection: sqlite3.Connection,
+    source: Source,
     read: Read,
     after: Sequence[Any] | None,
     limit: int,
+    *,
+    markers: Source | None,
 ) -> Page:
-    """What matches of the rows that come, until the page is full."""
+    selection = _Selection(source, read, markers)
     rows: list[dict[str, Any]] = []
     size = 0
     last = None if after is None else list(after)
-    for row, length in sized:
+    for place, row, length in selection.rows(connection, after, limit + 1):
         if len(rows) >= limit or size >= PAGE_BYTES:
             return Page(rows=rows, next=last)
-        last = [row.get(column) for column in key_columns]
-        if is_match(row, read.where):
-            size += length
-            rows.append(row if read.columns is None else {column: row.get(column) for column in read.columns})
+        last = place
+        size += length
+        rows.append(row)
     return Page(rows=rows, next=None)
 
 
-def _declared_page(
-    connection: sqlite3.Connection, layout: DeclaredLayout, read: Read, after: Sequence[Any] | None, limit: int
-) -> Page:
-    columns = read.columns or tuple(layout.columns)
-    if not layout.columns.keys() >= set(columns):
-        raise RpcError(ErrorCode.INVALID_PARAMS, at=("read", "columns"))
-    clause = conditions.clause(layout.columns, read.where, _WHERE)
-    keys = layout.key_columns
-    if after is not None:
-        if any(not isinstance(value, str) for value in after):
-            raise RpcError(ErrorCode.INVALID_PARAMS, at=("after",))
-        clause.add(f"({listed(keys)}) > ({', '.join('?' * len(keys))})", *after)
-    sql = (
-        f"SELECT {listed((*keys, *columns))} FROM {quoted(layout.physical)}{clause.sql} ORDER BY {listed(keys)} LIMIT ?"
+def everything(
+    connection: sqlite3.Connection, source: Source, read: Read, *, markers: Source | None
+) -> Iterator[dict[str, Any]]:
+    for _, row, _ in _Selection(source, read, markers).rows(connection, None, read.limit):
+        yield row
+
+
+def columns(source: Source, read: Read) -> dict[str, Type | None]:
+    """The names of what a read gives, and their types. Raises RpcError where rows may hold any."""
+    if read.columns is None:
+        if source.holds_texts:
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "columns"))
+        found: dict[str, Type | None] = dict(source.columns)
+    else:
+        for position, field in enumerate(read.columns):
+            if source.output(field) is None:
+                raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "columns", position))
+        found = {field.text: source.type_of(field) for field in read.columns}
+    if read.unprocessed is not None:
+        found[CONTENT_HASH] = Type.STRING
+    return found
+
+
+def count(connection: sqlite3.Connection, source: Source, where: Where, at: Path) -> int:
+    clause = conditions.clause(source, where, at)
+    return int(
+        connection.execute(f"SELECT count(*) FROM {quoted(source.physical)}{clause.sql}", clause.values).fetchone()[0]
     )
-    rows: list[dict[str, Any]] = []
-    size = 0
-    last = None if after is None else list(after)
-    for found in connection.execute(sql, (*clause.values, limit + 1)):
-        if len(rows) >= limit or size >= PAGE_BYTES:
-            return Page(rows=rows, next=last)
-        last = list(found[: len(keys)])
-        values = found[len(keys) :]
-        size += sum(len(value) for value in values if isinstance(value, str))
-        rows.append(layout.read_out(values, columns))
-    return Page(rows=rows, next=None)
+
+
+def count_distinct(connection: sqlite3.Connection, source: Source, asked: AssertUnique, at: Path) -> tuple[int, int]:
+    """How many rows that match have a value in each of the columns, and how many different ones."""
+    clause = conditions.clause(source, asked.where, (*at, "where"))
+    compared: list[str] = []
+    values: list[SqlValue] = []
+    for column in asked.columns:
+        output = source.output(Field(column, column))
+        if output is None:
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=(*at, "columns"))
+        compared.append(output.sql)
+        values += output.values
+        # The JSON of a null is a text.
+        clause.add(
+            f"coalesce({output.sql}, 'null') <> 'null'" if output.values else f"{output.sql} IS NOT NULL",
+            *output.values,
+        )
+    rows = f"SELECT {', '.join(compared)} FROM {quoted(source.physical)}{clause.sql}"
+    sql = f"SELECT count(*), (SELECT count(*) FROM (SELECT DISTINCT * FROM ({rows}))) FROM ({rows})"
+    both = [*values, *clause.values]
+    found, different = connection.execute(sql, [*both, *both]).fetchone()
+    return found, different
+
+
+class _Selection:
+    """One read of one source, as a statement."""
+
+    def __init__(self, source: Source, read: Read, markers: Source | None) -> None:
+        self._source = source
+        self._read = read
+        self._markers = markers
+        self._ordering = Ordering(source, read.order_by)
+        self._outputs = self._chosen()
+
+    def rows(
+        self, connection: sqlite3.Connection, after: Sequence[Any] | None, limit: int | None
+    ) -> Iterator[tuple[list[Any], dict[str, Any], int]]:
+        """The place of each row, the row, and about how long it is."""
+        ordering, source = self._ordering, self._source
+        clause = conditions.clause(source, self._read.where, _WHERE)
+        if self._read.unprocessed is not None:
+            self._leave_out_processed(clause, self._read.unprocessed)
+        skip = 0 if after is None else ordering.start_behind(clause, after)
+        terms, term_values = ordering.selected
+        selected = ", ".join([*terms, *(output.sql for output in self._outputs.values())])
+        values = [*term_values, *(value for output in self._outputs.values() for value in output.values)]
+        end = "" if limit is None else f" LIMIT {limit + skip}"
+        sql = f"SELECT {selected} FROM {quoted(source.physical)}{clause.sql} ORDER BY {ordering.sql}{end}"
+        places = ordering.places(after)
+        for number, found in enumerate(connection.execute(sql, [*values, *clause.values])):
+            place = places(found)
+            if number >= skip:
+                given = found[len(terms) :]
+                yield place, self._row(given), sum(len(value) for value in given if isinstance(value, str))
+
+    def _row(self, values: Sequence[Any]) -> dict[str, Any]:
+        if self._source.holds_texts and self._read.columns is None:
+            row: dict[str, Any] = orjson.loads(values[0])
+            return row
+        return {name: output.read(value) for (name, output), value in zip(self._outputs.items(), values, strict=True)}
+
+    def _chosen(self) -> dict[str, Output]:
+        read, source = self._read, self._source
+        if read.columns is None and source.holds_texts:
+            return {"row": Output("row", (), orjson.loads)}
+        wanted = read.columns or tuple(Field(name, name) for name in source.columns)
+        if read.unprocessed is not None and CONTENT_HASH not in [field.text for field in wanted]:
+            wanted = (*wanted, Field(CONTENT_HASH, CONTENT_HASH))
+        chosen: dict[str, Output] = {}
+        for position, field in enumerate(wanted):
+            output = source.output(field)
+            if output is None:
+                raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "columns", position))
+            chosen[field.text] = output
+        return chosen
+
+    def _leave_out_processed(self, clause: Clause, asked: Unprocessed) -> None:
+        """A marker counts when it speaks of what the row says now and, if that is asked, of the code that is asked."""
+        if self._source.key_columns != ("idem_key",) or CONTENT_HASH not in self._source.hidden:
+            # Markers know a row by its idem_key, and its content by the hash that declared tables keep.
+            raise RpcError(ErrorCode.UNSUPPORTED, at=(*_READ, "unprocessed"))
+        if self._markers is None:
+            return
+        physical = quoted(self._source.physical)
+        code = "" if asked.code_hash is None else " AND m.code_hash = ?"
+        clause.add(
+            f"NOT EXISTS (SELECT 1 FROM {quoted(self._markers.physical)} m WHERE m.stage = ? "
+            f"AND m.idem_key = {physical}.idem_key AND m.content_hash = lower(hex({physical}.{CONTENT_HASH})){code})",
+            asked.stage,
+            *(() if asked.code_hash is None else (asked.code_hash,)),
+        )

@@ -9,10 +9,10 @@ import orjson
 
 from lorchestra.json_value import canonical_bytes
 from lorchestra.storacle.backends.sqlite import keys
-from lorchestra.storacle.backends.sqlite.layout import Change, Key, Moment, Written
+from lorchestra.storacle.backends.sqlite.layout import OP, Change, Key, Moment, Written
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.params import is_identifier
-from lorchestra.storacle.row_filter import kind_of
+from lorchestra.storacle.plain_values import kind_of
 from lorchestra.storacle.service import RpcError
 
 
@@ -23,11 +23,11 @@ class UndeclaredLayout:
         self.physical = physical
         self.key_columns = key_columns
         self._columns: set[str] = set()
-        self._insert = f'INSERT INTO "{physical}" (key, row) VALUES (?, ?)'
-        self._update = f'UPDATE "{physical}" SET row = ? WHERE key = ?'
+        self._insert = f'INSERT INTO "{physical}" (key, row, {OP}) VALUES (?, ?, ?)'
+        self._update = f'UPDATE "{physical}" SET row = ?, {OP} = ? WHERE key = ?'
 
     def ddl(self) -> tuple[str, ...]:
-        return (f'CREATE TABLE "{self.physical}" (key BLOB PRIMARY KEY NOT NULL, row TEXT NOT NULL)',)
+        return (f'CREATE TABLE "{self.physical}" (key BLOB PRIMARY KEY NOT NULL, {OP} INTEGER, row TEXT NOT NULL)',)
 
     def key_of(self, row: object) -> Key:
         return self.read_in(row).key
@@ -57,24 +57,20 @@ class UndeclaredLayout:
         return ("row",)
 
     def insertion(self, row: Written, moment: Moment) -> Change:
-        return Change(self._insert, (*row.key, row.says))
+        return Change(self._insert, (*row.key, row.says, moment.tag))
 
     def change(self, row: Written, old: Mapping[str, Any], moment: Moment) -> Change | None:
         before = old["row"]
         if before == row.says:
             return None
         merged = canonical_bytes({**orjson.loads(before), **orjson.loads(row.says)}).decode()
-        return None if merged == before else Change(self._update, (merged, *row.key))
+        return None if merged == before else Change(self._update, (merged, moment.tag, *row.key))
 
     def is_same(self, row: Written, old: Mapping[str, Any]) -> bool:
         return bool(old["row"] == row.says)
 
     def touch(self, row: Written, moment: Moment) -> Change | None:
         return None
-
-    def read_out(self, row: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
-        found: dict[str, Any] = orjson.loads(row[0])
-        return found
 
     def _has_columns_of(self, row: Mapping[Any, Any]) -> bool:
         """Whether the names in the row can be column names."""

@@ -11,18 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import random
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import orjson
 
 from lorchestra import retry
 from lorchestra.clock import Clock, SystemClock
-from lorchestra.errors import Path, TransientError
+from lorchestra.errors import ConfigurationError, Path, TransientError
 from lorchestra.reporting.unlogged import unlogged
 from lorchestra.retry_after import parse_retry_after
 from lorchestra.schemas import RetryPolicy
 from lorchestra.storacle.error_codes import ErrorCode
+from lorchestra.storacle.http_address import is_loopback
 from lorchestra.storacle.service import RpcError
 
 BASE_URL = "https://sheets.googleapis.com"
@@ -69,6 +70,12 @@ class SheetsAccess:
     clock: Clock = field(default_factory=SystemClock)
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base_url)
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            # Not quoted: what is wrong in it may be a password.
+            raise ConfigurationError("storacle.sheets.base_url must begin with 'https://', except for this machine")
 
 
 class _TryAgain(TransientError):

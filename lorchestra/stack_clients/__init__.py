@@ -1,0 +1,1 @@
+"""Clients that older jobs import by these names."""

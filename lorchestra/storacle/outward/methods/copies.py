@@ -1,0 +1,35 @@
+"""`sqlite.sync` carried out: tables of SQLite files below the roots."""
+
+from __future__ import annotations
+
+from lorchestra.errors import Path
+from lorchestra.storacle.backends.base import Counts, NamespaceObject
+from lorchestra.storacle.outward.base import Reach
+from lorchestra.storacle.outward.roots import Roots
+from lorchestra.storacle.outward.smoke_folder import clearing
+from lorchestra.storacle.outward.source import selected
+from lorchestra.storacle.outward.sqlite_columns import SqliteSync
+from lorchestra.storacle.outward.sqlite_sync.writer import SqliteWriter
+
+_TABLE = "#"
+
+
+class CopyMethod:
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
+        self._writer = SqliteWriter(roots)
+
+    def carry_out(self, params: SqliteSync, reach: Reach, at: Path) -> Counts:
+        with selected(params.read, reach, at) as selection:
+            table = params.table_of(selection.columns, at)
+            return self._writer.sync(params, table, selection.rows, namespace=reach.namespace, at=at)
+
+    def makes(self, params: SqliteSync, namespace: str, at: Path) -> NamespaceObject:
+        file = self._roots.name_of(params, namespace=namespace, at=at)
+        return NamespaceObject(kind="sqlite", name=f"{file}{_TABLE}{params.table}")
+
+    def remove(self, made: NamespaceObject, namespace: str) -> None:
+        file, _, table = made.name.rpartition(_TABLE)
+        with clearing(self._roots, file, namespace=namespace) as place:
+            if place is not None:
+                self._writer.drop(place, table)

@@ -1,0 +1,14 @@
+"""What kinds of plain values there are: only values of one kind compare, and only plain ones can be part of a key."""
+
+from __future__ import annotations
+
+import math
+
+
+def kind_of(value: object) -> int | None:
+    """The kinds in their order; None for what has no place in it."""
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return 1
+    return 2 if isinstance(value, str) else None
