@@ -15,6 +15,7 @@ JSONValue: TypeAlias = bool | int | float | str | Sequence["JSONValue"] | Mappin
 JSONObject: TypeAlias = Mapping[str, JSONValue]
 
 _SCALARS = frozenset({str, int, bool, float, type(None)})
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 def canonical_bytes(value: object) -> bytes:
@@ -23,7 +24,7 @@ def canonical_bytes(value: object) -> bytes:
 
 
 def empty() -> Mapping[str, Any]:
-    return MappingProxyType({})
+    return _EMPTY
 
 
 def sha256(value: object) -> str:
@@ -37,7 +38,9 @@ def freeze(value: Any) -> Any:
     if kind in _SCALARS or kind is MappingProxyType:
         return value
     if kind is dict or isinstance(value, Mapping):
-        return MappingProxyType({key: freeze(item) for key, item in value.items()})
+        if not value:
+            return _EMPTY
+        return MappingProxyType({key: item if type(item) in _SCALARS else freeze(item) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
         return tuple([freeze(item) for item in value])
     return value

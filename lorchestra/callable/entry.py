@@ -30,7 +30,12 @@ class LoadedCallable:
     _reads: Callable[[Params], Mapping[str, Any] | None] | None = None
     _resources: Callable[[Params], Mapping[str, str]] | None = None
 
-    def execute(self, params: Params, context: CallableContext) -> CallableResult:
+    @property
+    def wants_context(self) -> bool:
+        """Whether a context is of use: to the function, or to fetch what the callable declares."""
+        return self.takes_context or self._resources is not None or self._reads is not None
+
+    def execute(self, params: Params, context: CallableContext | None) -> CallableResult:
         """Run it; the context is left out where the function takes params alone. What it raises is its own."""
         value = self._execute(params, context) if self.takes_context else self._execute(params)
         return CallableResult.of(value)

@@ -18,9 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from lorchestra.compiler.outputs import SHAPES
 from lorchestra.schemas import JobInstance, JobStepInstance, Op
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,9 @@ class StreamInput:
     is_last: bool = True
 
 
+_NO_INPUTS: Mapping[str, StreamInput] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """`steps` are in the order of the stream, which is that of the definition; `inputs` is by step, then by param."""
@@ -47,9 +53,6 @@ class Segment:
     @property
     def sink(self) -> str:
         return self.steps[-1]
-
-    def inputs_of(self, step_id: str) -> Mapping[str, StreamInput]:
-        return self.inputs[step_id]
 
     def downstream_of(self, step_id: str) -> tuple[str, ...]:
         """The steps of the segment that pull from a step, directly or not."""
@@ -89,11 +92,13 @@ def plan_segments(instance: JobInstance) -> SegmentPlan:
     last = {step.stream[1]: step.step_id for step in steps if step.stream is not None}
     return SegmentPlan(
         segments=tuple([_segment(chain, consumers, last) for chain in chains]),
-        values_named=frozenset().union(*(step.names_values_of for step in steps)),
+        values_named=frozenset().union(*[step.names_values_of for step in steps]),
     )
 
 
 def _analyse(step: JobStepInstance) -> _Step:
+    if not step.run_refs:
+        return _Step(step_id=step.step_id, op=step.op, stream=None, names_values_of=_NOTHING)
     stream = None
     named = set()
     takes = SHAPES[step.op].takes
@@ -130,16 +135,15 @@ def _may_join(chain: Sequence[_Step], step: _Step, consumers: Mapping[str, int])
 
 
 def _segment(chain: Sequence[_Step], consumers: Mapping[str, int], last: Mapping[str, str]) -> Segment:
-    members = tuple(step.step_id for step in chain)
-    inputs = {
-        step.step_id: {
-            step.stream[0]: StreamInput(
-                step.stream[1], joined=step.stream[1] in members, is_last=last[step.stream[1]] == step.step_id
-            )
-        }
-        if step.stream is not None
-        else {}
-        for step in chain
-    }
+    members = tuple([step.step_id for step in chain])
+    inputs: dict[str, Mapping[str, StreamInput]] = {}
+    for step in chain:
+        if step.stream is None:
+            inputs[step.step_id] = _NO_INPUTS
+        else:
+            name, producer = step.stream
+            is_last = last[producer] == step.step_id
+            inputs[step.step_id] = {name: StreamInput(producer, joined=producer in members, is_last=is_last)}
     # Whatever takes the stream of a sink is in a later segment.
-    return Segment(steps=members, spilled=frozenset(members[-1:]) & consumers.keys(), inputs=inputs)
+    spilled = frozenset(members[-1:]) if members[-1] in consumers else _NOTHING
+    return Segment(steps=members, spilled=spilled, inputs=inputs)

@@ -119,7 +119,7 @@ def resolve(node: Node, run: Callable[[RunRef], object]) -> object:
         case ListNode(items):
             return [resolve(item, run) for item in items]
         case MapNode(entries):
-            return {key: resolve(item, run) for key, item in entries}
+            return {key: item.value if type(item) is Literal else resolve(item, run) for key, item in entries}
         case RunRef():
             return run(node)
         case _:

@@ -50,7 +50,10 @@ class Call:
         context = self._context
         loaded = context.services.callables.get(context.params["callable"]).load()
         params = {name: value for name, value in context.params.items() if name not in _OURS}
-        self._result = result = loaded.execute(params, self._callable_context(loaded, params))
+        # Most small callables take params alone, and a context takes longer to make than they do to run.
+        wants_context = loaded.wants_context or "read" in context.params
+        given = self._callable_context(loaded, params) if wants_context else None
+        self._result = result = loaded.execute(params, given)
         fails = context.step.on_error is OnError.FAIL
         values = result.items if result.items is not None else _lines(Path(result.items_ref or ""))
         try:

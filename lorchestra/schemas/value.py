@@ -4,6 +4,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+_set = object.__setattr__
+
 
 class Value(BaseModel):
     # Built when first used: a command pays only for the models it needs.
@@ -18,12 +20,9 @@ class Value(BaseModel):
 
         Nothing is checked or copied: for a recorded step the checks would cost more than all the rest.
         """
-        made = cls.__new__(cls)
-        for slot, content in (
-            ("__dict__", fields),
-            ("__pydantic_fields_set__", set(fields)),
-            ("__pydantic_extra__", None),
-            ("__pydantic_private__", None),
-        ):
-            object.__setattr__(made, slot, content)
+        made = object.__new__(cls)
+        _set(made, "__dict__", fields)
+        _set(made, "__pydantic_fields_set__", set(fields))
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
         return made

@@ -13,21 +13,17 @@ class Cancellation:
     """
 
     def __init__(self) -> None:
-        self._reason: str | None = None
+        self.reason: str | None = None
         self._listeners: list[Callable[[], None]] = []
 
-    @property
-    def reason(self) -> str | None:
-        return self._reason
-
     def request(self, reason: str) -> None:
-        self._reason = self._reason or reason
+        self.reason = self.reason or reason
         for listener in tuple(self._listeners):
             listener()
 
     def add_listener(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
-        if self._reason is not None:
+        if self.reason is not None:
             listener()
 
     def remove_listener(self, listener: Callable[[], None]) -> None:

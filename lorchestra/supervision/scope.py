@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,7 +28,8 @@ class StepRaised(LorchestraError):
         self.error = error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: one is made for each step, and freezing takes longer than making it.
+@dataclass(slots=True, kw_only=True)
 class Limits:
     """`idle_s`: how long the step may go without progress. `deadline`: when it must be done, in monotonic seconds."""
 
@@ -38,14 +39,15 @@ class Limits:
 
 
 class Scope:
-    """One try of a segment: which step is at work, since when, and whether anybody still waits for it.
+    """One try of a segment: which step is at work, since when, how long it may, and whether anybody still waits for it.
 
     The work writes it and the supervisor reads it; each field is one reference, so neither needs a lock.
     """
 
-    __slots__ = ("_broken", "_monotonic", "mark")
+    __slots__ = ("_broken", "_monotonic", "limits", "mark")
 
-    def __init__(self, step_id: str, monotonic: Callable[[], float]) -> None:
+    def __init__(self, step_id: str, monotonic: Callable[[], float], limits: Mapping[str, Limits]) -> None:
+        self.limits = limits
         self._monotonic = monotonic
         self._broken: StepStopped | StepRaised | None = None
         self.mark = (step_id, monotonic())

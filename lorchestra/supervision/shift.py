@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from lorchestra.supervision.scope import Limits, Scope, StepStopped
+from lorchestra.supervision.scope import Scope, StepStopped
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A try that is at work, and the time each of its steps may take."""
-
-    scope: Scope
-    limits: Mapping[str, Limits]
 
 
 class Shift(Generic[R]):
@@ -39,12 +30,12 @@ class Shift(Generic[R]):
         self._is_stopped = False
         self._result: R | None = None
         self._error: BaseException | None = None
-        self.watched: Watched | None = None
-        """What is at work just now; None while the worker writes down what came of it."""
+        self.watched: Scope | None = None
+        """The try that is at work just now; None while the worker writes down what came of it."""
 
-    def attempt(self, work: Callable[[], T], scope: Scope, limits: Mapping[str, Limits]) -> T:
+    def attempt(self, work: Callable[[], T], scope: Scope) -> T:
         """Called by the work itself, for the part of it that may be left behind. Raises StepStopped when it was."""
-        self.watched = Watched(scope, limits)
+        self.watched = scope
         self._lock.release()
         try:
             return contextvars.copy_context().run(work)
@@ -66,14 +57,14 @@ class Shift(Generic[R]):
         at_rest()
         self._on_end(self)
 
-    def stop(self, watched: Watched | None = None) -> bool:
+    def stop(self, watched: Scope | None = None) -> bool:
         """Leave the work behind; with `watched`, only if just this is still at work. Whether it was stopped by this."""
         with self._lock:
             if watched is not None and self.watched is not watched:
                 return False
             self._is_stopped = True
             if self.watched is not None:
-                self.watched.scope.stop()
+                self.watched.stop()
             return True
 
     def result(self) -> R:

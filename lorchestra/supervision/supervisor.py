@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from lorchestra.errors import RunCancelled, StepTimeout, TotalTimeout
 from lorchestra.supervision.cancellation import Cancellation
 from lorchestra.supervision.scope import Scope
-from lorchestra.supervision.shift import Shift, Watched
+from lorchestra.supervision.shift import Shift
 from lorchestra.supervision.workers import Workers
 
 T = TypeVar("T")
@@ -82,8 +82,8 @@ class Supervisor:
 
     def run_last(self, work: Callable[[], object]) -> None:
         """Give work the grace time, also when the run was cancelled; what comes of it changes nothing any more."""
-        scope = Scope("", self._monotonic)
-        self._let_finish(self._hand_over(lambda shift: shift.attempt(work, scope, {})))
+        scope = Scope("", self._monotonic, limits={})
+        self._let_finish(self._hand_over(lambda shift: shift.attempt(work, scope)))
 
     def sleep(self, seconds: float) -> None:
         """Pause, unless the run is cancelled meanwhile."""
@@ -117,8 +117,8 @@ class Supervisor:
             if watched is None:
                 # The worker writes down what came of a step. That is not to be interrupted.
                 continue
-            if watched.scope.mark is not seen:
-                seen = watched.scope.mark
+            if watched.mark is not seen:
+                seen = watched.mark
                 self._tell_progress()
             timeout = self._overdue(watched)
             if timeout is not None and shift.stop(watched):
@@ -140,18 +140,18 @@ class Supervisor:
         except queue.Empty:
             return None
 
-    def _until_due(self, watched: Watched | None) -> float:
+    def _until_due(self, watched: Scope | None) -> float:
         if watched is None:
             return math.inf
         now = self._monotonic()
-        step_id, since = watched.scope.mark
+        step_id, since = watched.mark
         due = [limit.deadline - now for limit in watched.limits.values() if limit.deadline is not None]
         if step_id in watched.limits:
             due.append(since + watched.limits[step_id].idle_s - now)
         return min(due, default=math.inf)
 
-    def _overdue(self, watched: Watched) -> StepTimeout | TotalTimeout | None:
-        step_id, since = watched.scope.mark
+    def _overdue(self, watched: Scope) -> StepTimeout | TotalTimeout | None:
+        step_id, since = watched.mark
         now = self._monotonic()
         for name, limit in watched.limits.items():
             if limit.deadline is not None and limit.total_s is not None and now >= limit.deadline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from lorchestra.run_store import InMemoryRunStore, RunStore, SqliteRunStore
 from lorchestra.schemas import RunStatus
 from lorchestra.storacle.transports import InProcessTransport
 from lorchestra.storacle.transports.http import HttpTransport
-from tests.contract.storacle_world import WORLDS, EncodedTransport, World
+from tests.bigquery_plane import BigQueryPlane
+from tests.contract.storacle_world import WORLDS, EncodedTransport, Plane, World
 from tests.data_plane import DataPlane
 from tests.jobs import Lab, wait_until
 from tests.standins.storacle_http import HttpStoracle
@@ -43,10 +45,20 @@ def over_http() -> Iterator[HttpStoracle]:
         yield server
 
 
+def _plane(backing: str, folder: Path) -> AbstractContextManager[Plane]:
+    match backing:
+        case "bigquery":
+            return BigQueryPlane()
+        case "file":
+            return DataPlane(folder / "data.db")
+        case _:
+            return DataPlane()
+
+
 @pytest.fixture(params=WORLDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     backing, transport = request.param.split(", ")
-    with DataPlane(tmp_path / "data.db" if backing == "file" else None) as data:
+    with _plane(backing, tmp_path) as data:
         match transport:
             case "encoded":
                 yield World(data, EncodedTransport(data))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import OpResult, RpcClient, RpcMeta, codec, submit_plan
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.transports import RecordingTransport, Service, Transport
-from tests.data_plane import DataPlane
 
 META = RpcMeta(job_id="j", run_id="01RUN", step_id="write", correlation_id="01RUN", ts="2024-01-01T00:00:00Z")
 SMOKE = replace(META, namespace="smoke_a")
@@ -18,7 +17,15 @@ SECRET = "Jane Doe"
 KEY = "jane_doe"
 """A key of what is sent, which may be data too."""
 
-WORLDS = ("memory, in process", "memory, encoded", "memory, http", "file, in process")
+WORLDS = ("memory, in process", "memory, encoded", "memory, http", "file, in process", "bigquery, in process")
+
+
+class Plane(Service, Protocol):
+    """The service of a world, and what can be asked past it."""
+
+    @property
+    def effects(self) -> int:
+        """How many ops have been applied, by whomever."""
 
 
 class EncodedTransport:
@@ -33,7 +40,7 @@ class EncodedTransport:
 
 
 class World:
-    def __init__(self, data: DataPlane, transport: Transport) -> None:
+    def __init__(self, data: Plane, transport: Transport) -> None:
         self._data = data
         self.recorder = RecordingTransport(transport)
         self.client = RpcClient(self.recorder, page_rows=3)

@@ -120,7 +120,7 @@ def test_paths_are_columns_of_the_rows_read_by_the_name_they_are_asked_by(world:
 @pytest.mark.parametrize("place", ["where", "columns", "order_by"])
 def test_what_is_no_field_is_refused_and_not_quoted(world: World, place: str, field: Any) -> None:
     world.submit(upsert_op("fill", *PEOPLE))
-    asked: Any = {field: SECRET} if place == "where" else [field]
+    asked: Any = {str(field): SECRET} if place == "where" else [field]
     with pytest.raises(PermanentError, match=rf"invalid_params, at /read/{place}") as caught:
         world.read(**{place: asked})
     assert SECRET not in str(caught.value)

@@ -66,6 +66,7 @@ def test_a_plain_op_has_no_group_and_says_where_its_rows_go() -> None:
             "rows": ({"idem_key": "k0"},),
         },
         "idempotency_key": op.idempotency_key,
+        "content_sha256": op.content_sha256,
     }
 
 

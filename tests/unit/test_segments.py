@@ -133,10 +133,10 @@ def test_a_segment_knows_where_each_stream_comes_from() -> None:
         instance_of(call("a"), plan("p", "a"), submit("s", "p"), plan("q", "a"), submit("t", "q"))
     ).segments
     assert (first.sink, set(first.spilled)) == ("a", {"a"})
-    assert first.inputs_of("a") == {}
-    assert second.inputs_of("p") == {"items": StreamInput("a", joined=False, is_last=False)}
-    assert third.inputs_of("q") == {"items": StreamInput("a", joined=False)}
-    assert second.inputs_of("s") == {"plan": StreamInput("p", joined=True)}
+    assert first.inputs["a"] == {}
+    assert second.inputs["p"] == {"items": StreamInput("a", joined=False, is_last=False)}
+    assert third.inputs["q"] == {"items": StreamInput("a", joined=False)}
+    assert second.inputs["s"] == {"plan": StreamInput("p", joined=True)}
     assert (third.sink, third.spilled) == ("t", frozenset())
 
 
@@ -209,7 +209,7 @@ def test_every_reference_is_satisfied_before_or_within_the_segment(instance: Job
     spilled: set[str] = set()
     for segment in plan_segments(instance).segments:
         for position, step_id in enumerate(segment.steps):
-            streams = segment.inputs_of(step_id)
+            streams = segment.inputs[step_id]
             for path, ref in references.run_refs(references.parse(steps[step_id].params)):
                 source = streams.get(str(path[0])) if len(path) == 1 else None
                 if source is None:

@@ -35,7 +35,7 @@ class Office:
 
 
 def scope() -> Scope:
-    return Scope("a", time.monotonic)
+    return Scope("a", time.monotonic, PATIENT)
 
 
 def test_stopping_waits_until_what_is_being_written_down_is_whole() -> None:
@@ -43,12 +43,12 @@ def test_stopping_waits_until_what_is_being_written_down_is_whole() -> None:
     written: list[str] = []
 
     def work(shift: Shift[Any]) -> None:
-        shift.attempt(lambda: None, scope(), PATIENT)
+        shift.attempt(lambda: None, scope())
         written.append("first half")
         writing.set()
         go_on.wait()
         written.append("second half")
-        shift.attempt(lambda: written.append("another step"), scope(), PATIENT)
+        shift.attempt(lambda: written.append("another step"), scope())
 
     shift = office.begin(work)
     assert writing.wait(5)
@@ -74,7 +74,7 @@ def test_nothing_of_a_stopped_shift_touches_the_run_again() -> None:
         return "done"
 
     def work(shift: Shift[Any]) -> None:
-        written.append(shift.attempt(step, scope(), PATIENT))
+        written.append(shift.attempt(step, scope()))
 
     shift = office.begin(work)
     assert at_work.wait(5)
@@ -94,8 +94,8 @@ def test_a_shift_is_stopped_for_a_step_only_while_that_is_at_work() -> None:
         go_on.get()
 
     def work(shift: Shift[Any]) -> str:
-        shift.attempt(step, scope(), PATIENT)
-        shift.attempt(step, scope(), PATIENT)
+        shift.attempt(step, scope())
+        shift.attempt(step, scope())
         return "done"
 
     shift = office.begin(work)
@@ -170,8 +170,8 @@ def test_what_the_work_binds_to_its_context_ends_with_the_step() -> None:
     mark: ContextVar[str] = ContextVar("mark", default="unset")
 
     def work(shift: Shift[Any]) -> str:
-        shift.attempt(lambda: mark.set("by a step"), scope(), PATIENT)
-        return shift.attempt(mark.get, scope(), PATIENT)
+        shift.attempt(lambda: mark.set("by a step"), scope())
+        return shift.attempt(mark.get, scope())
 
     mark.set("by the caller")
     assert Office().do(work) == "by the caller"

@@ -32,18 +32,18 @@ def supervisor(cancellation: Cancellation) -> Iterator[Supervisor]:
         yield supervisor
 
 
-def run(supervisor: Supervisor, work: Callable[[], T], scope: Scope, limits: Mapping[str, Limits]) -> T:
+def run(supervisor: Supervisor, work: Callable[[], T], scope: Scope) -> T:
     """One step's work, with nothing to write down about it."""
-    shortest_s = min(min(limit.idle_s, limit.total_s or limit.idle_s) for limit in limits.values())
-    return supervisor.run(lambda shift: shift.attempt(work, scope, limits), shortest_s=shortest_s)
+    shortest_s = min(min(limit.idle_s, limit.total_s or limit.idle_s) for limit in scope.limits.values())
+    return supervisor.run(lambda shift: shift.attempt(work, scope), shortest_s=shortest_s)
 
 
-def scope_of(step_id: str = "a") -> Scope:
-    return Scope(step_id, time.monotonic)
+def scope_of(step_id: str = "a", limits: Mapping[str, Limits] = PATIENT) -> Scope:
+    return Scope(step_id, time.monotonic, limits)
 
 
 def test_work_is_done_on_one_thread_that_is_used_again(supervisor: Supervisor) -> None:
-    idents = {run(supervisor, threading.get_ident, scope_of(), PATIENT) for _ in range(5)}
+    idents = {run(supervisor, threading.get_ident, scope_of()) for _ in range(5)}
     assert len(idents) == 1
     assert threading.get_ident() not in idents
 
@@ -55,23 +55,23 @@ def test_an_error_of_the_work_is_raised_as_it_is(supervisor: Supervisor) -> None
         raise error
 
     with pytest.raises(ValueError, match="x") as caught:
-        run(supervisor, fail, scope_of(), PATIENT)
+        run(supervisor, fail, scope_of())
     assert caught.value is error
 
 
 def test_work_without_progress_is_abandoned_and_the_next_gets_a_fresh_thread(supervisor: Supervisor) -> None:
-    never, scope = threading.Event(), scope_of()
+    never, scope = threading.Event(), scope_of(limits={"a": Limits(idle_s=SHORT)})
     with pytest.raises(StepTimeout) as caught:
-        run(supervisor, never.wait, scope, {"a": Limits(idle_s=SHORT)})
+        run(supervisor, never.wait, scope)
     assert caught.value.step == "a"
-    assert run(supervisor, lambda: "done", scope_of(), PATIENT) == "done"
+    assert run(supervisor, lambda: "done", scope_of()) == "done"
     with pytest.raises(StepStopped):
         scope.check()
     never.set()
 
 
 def test_progress_starts_the_time_anew(supervisor: Supervisor) -> None:
-    scope = scope_of()
+    scope = scope_of(limits={"a": Limits(idle_s=SHORT * 2)})
     pause = threading.Event()
 
     def work() -> str:
@@ -80,11 +80,11 @@ def test_progress_starts_the_time_anew(supervisor: Supervisor) -> None:
             scope.progress()
         return "done"
 
-    assert run(supervisor, work, scope, {"a": Limits(idle_s=SHORT * 2)}) == "done"
+    assert run(supervisor, work, scope) == "done"
 
 
 def test_the_total_time_is_bounded_in_spite_of_progress(supervisor: Supervisor) -> None:
-    scope = scope_of()
+    scope = scope_of(limits={"a": Limits(idle_s=30, total_s=SHORT, deadline=time.monotonic() + SHORT)})
     pause = threading.Event()
 
     def work() -> None:
@@ -92,9 +92,8 @@ def test_the_total_time_is_bounded_in_spite_of_progress(supervisor: Supervisor) 
             pause.wait(SHORT / 10)
             scope.progress()
 
-    limits = {"a": Limits(idle_s=30, total_s=SHORT, deadline=time.monotonic() + SHORT)}
     with pytest.raises(TotalTimeout) as caught:
-        run(supervisor, work, scope, limits)
+        run(supervisor, work, scope)
     assert caught.value.step == "a"
 
 
@@ -113,7 +112,7 @@ def test_a_cancellation_stops_work_that_asks(supervisor: Supervisor, cancellatio
             stopped.set()
 
     with pytest.raises(RunCancelled) as caught:
-        run(supervisor, work, scope, PATIENT)
+        run(supervisor, work, scope)
     assert caught.value.reason == "test"
     assert stopped.wait(5)
 
@@ -128,7 +127,7 @@ def test_a_cancellation_does_not_wait_for_work_that_never_asks(
         never.wait()
 
     with pytest.raises(RunCancelled):
-        run(supervisor, work, scope_of(), PATIENT)
+        run(supervisor, work, scope_of())
     never.set()
 
 
@@ -141,7 +140,7 @@ def test_a_pause_ends_when_the_run_is_cancelled(supervisor: Supervisor, cancella
 def test_what_was_cancelled_before_does_not_start(supervisor: Supervisor, cancellation: Cancellation) -> None:
     cancellation.request("test")
     with pytest.raises(RunCancelled):
-        run(supervisor, lambda: pytest.fail("it started"), scope_of(), PATIENT)
+        run(supervisor, lambda: pytest.fail("it started"), scope_of())
 
 
 def test_whoever_waits_for_progress_hears_of_it(cancellation: Cancellation) -> None:
@@ -156,7 +155,7 @@ def test_whoever_waits_for_progress_hears_of_it(cancellation: Cancellation) -> N
                 pause.wait(SHORT / 10)
             return True
 
-        assert run(supervisor, work, scope, PATIENT)
+        assert run(supervisor, work, scope)
 
 
 def test_an_error_in_a_stream_is_the_producers() -> None:
@@ -227,7 +226,8 @@ def test_the_first_failure_stands_whatever_is_raised_for_it() -> None:
 
 
 def test_a_step_of_the_chain_with_little_time_is_not_waited_for_as_long_as_the_others(supervisor: Supervisor) -> None:
-    never, scope = threading.Event(), scope_of("a")
+    never = threading.Event()
+    scope = scope_of(limits={"a": Limits(idle_s=3600), "b": Limits(idle_s=SHORT)})
 
     def work() -> None:
         threading.Event().wait(SHORT / 5)
@@ -235,7 +235,7 @@ def test_a_step_of_the_chain_with_little_time_is_not_waited_for_as_long_as_the_o
         never.wait()
 
     with pytest.raises(StepTimeout) as caught:
-        run(supervisor, work, scope, {"a": Limits(idle_s=3600), "b": Limits(idle_s=SHORT)})
+        run(supervisor, work, scope)
     assert caught.value.step == "b"
     never.set()
 
@@ -252,7 +252,7 @@ def test_an_interrupt_of_the_waiting_thread_stops_the_work(cancellation: Cancell
 
     with supervising(cancellation=cancellation, progress=interrupt) as supervisor:
         with pytest.raises(KeyboardInterrupt):
-            run(supervisor, work, scope, PATIENT)
+            run(supervisor, work, scope)
         assert supervisor.has_left_work
     with pytest.raises(StepStopped):
         scope.check()
@@ -260,7 +260,7 @@ def test_an_interrupt_of_the_waiting_thread_stops_the_work(cancellation: Cancell
 
 
 def test_work_for_somebody_who_waits_no_more_is_stopped(cancellation: Cancellation) -> None:
-    parent, scope, never = scope_of("parent"), scope_of(), threading.Event()
+    parent, scope, never = scope_of("parent"), scope_of(limits={"a": Limits(idle_s=3600)}), threading.Event()
     with supervising(
         cancellation=cancellation,
         progress=parent.progress,
@@ -268,7 +268,7 @@ def test_work_for_somebody_who_waits_no_more_is_stopped(cancellation: Cancellati
     ) as supervisor:
         threading.Timer(SHORT, parent.stop).start()
         with pytest.raises(StepStopped):
-            run(supervisor, never.wait, scope, {"a": Limits(idle_s=3600)})
+            run(supervisor, never.wait, scope)
     never.set()
 
 

@@ -9,11 +9,15 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from lorchestra.errors import StoreError
 from lorchestra.run_store import files
 from lorchestra.run_store.sqlite import migrations
 from lorchestra.run_store.write_lock import WriteLock
+
+Arguments = ParamSpec("Arguments")
+T = TypeVar("T")
 
 PATIENCE_S = 60.0
 
@@ -77,23 +81,35 @@ class Database:
             finally:
                 self._lock.release()
 
-    def write_one(self, doing: str, write: Callable[[sqlite3.Connection], None]) -> None:
+    def write_one(
+        self,
+        doing: str,
+        write: Callable[Concatenate[sqlite3.Connection, Arguments], T],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> T:
         """One statement, which is a transaction by itself: what nearly every write is, and as cheap as can be."""
         with self._mutex:
             connection = self._open_connection()
             self._lock.acquire()
             try:
-                write(connection)
+                return write(connection, *args, **kwargs)
             except (sqlite3.Error, UnicodeError) as error:
                 raise failure(error, self._path, doing) from error
             finally:
                 self._lock.release()
 
-    def read_one(self, doing: str, read: Callable[[sqlite3.Connection], None]) -> None:
+    def read_one(
+        self,
+        doing: str,
+        read: Callable[Concatenate[sqlite3.Connection, Arguments], None],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> None:
         """One statement, which has one view of the file by itself."""
         with self._mutex:
             try:
-                read(self._open_connection())
+                read(self._open_connection(), *args, **kwargs)
             except (sqlite3.Error, UnicodeError) as error:
                 raise failure(error, self._path, doing) from error
 

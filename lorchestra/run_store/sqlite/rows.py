@@ -27,7 +27,7 @@ def body(value: BaseModel) -> str:
 
 def entry(outcomes: Sequence[StepOutcome], manifests: Sequence[StepManifest]) -> str:
     """What is written together."""
-    together = {"outcomes": [vars(one) for one in outcomes], "manifests": [vars(one) for one in manifests]}
+    together = {"outcomes": list(map(vars, outcomes)), "manifests": list(map(vars, manifests))}
     return _json(together, "a step's manifest or outcome")
 
 

@@ -18,6 +18,9 @@ from lorchestra.schemas import JobDef, RunRecord, RunStatus
 # The entries of a run, by its number; written so that SQLite looks them up by their key.
 _ENTRIES_OF_RUN = "entry_no BETWEEN run_no << 32 AND (run_no << 32) + 0xffffffff"
 _NEXT_ENTRY = f"1 + coalesce((SELECT max(entry_no) FROM entries WHERE {_ENTRIES_OF_RUN}), run_no << 32)"
+_OF_ATTEMPT = "FROM runs WHERE run_id = ? AND attempt_n = ? AND status = 'running'"
+_ADD_ENTRY = f"INSERT INTO entries (entry_no, attempt_n, body) SELECT {_NEXT_ENTRY}, attempt_n, ? {_OF_ATTEMPT}"
+_ADD_ENTRY_AT = f"INSERT OR IGNORE INTO entries (entry_no, attempt_n, body) SELECT ?, attempt_n, ? {_OF_ATTEMPT}"
 
 
 def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, opening: str, worker_id: str) -> None:
@@ -159,15 +162,17 @@ def root_of(connection: sqlite3.Connection, run_id: str) -> RunRow | None:
     return None if fields is None else RunRow(*fields)
 
 
-def add_entry(connection: sqlite3.Connection, run_id: str, attempt_n: int, entry: str) -> None:
-    """Add what was written together, in one statement that finds out too whether the attempt may still write."""
-    added = connection.execute(
-        f"""INSERT INTO entries (entry_no, attempt_n, body) SELECT {_NEXT_ENTRY}, attempt_n, ?
-        FROM runs WHERE run_id = ? AND attempt_n = ? AND status = 'running'""",
-        (entry, run_id, attempt_n),
-    ).rowcount
-    if not added:
+def add_entry(connection: sqlite3.Connection, run_id: str, attempt_n: int, entry: str, last_no: int | None) -> int:
+    """Add what was written together, in one statement that finds out too whether the attempt may still write.
+
+    Returns its number. The next is tried first after `last_no`: to look for the last takes as long as to add one.
+    """
+    if last_no is not None and connection.execute(_ADD_ENTRY_AT, (last_no + 1, entry, run_id, attempt_n)).rowcount:
+        return last_no + 1
+    added = connection.execute(_ADD_ENTRY, (entry, run_id, attempt_n))
+    if not added.rowcount:
         check_attempt(connection, run_id, attempt_n)
+    return added.lastrowid or 0
 
 
 def check_attempt(connection: sqlite3.Connection, run_id: str, attempt_n: int) -> None:

@@ -64,7 +64,8 @@ class SqliteRunStore:
         self._forget_left_overs()
         self._worker = liveness.WorkerLock(self._workers)
         self._mutex = threading.Lock()
-        self._active: set[tuple[str, int]] = set()
+        self._active: dict[tuple[str, int], int | None] = {}
+        """The attempts that are at work here, each with the number of its last entry, once that is known."""
         self._heartbeat_s = heartbeat_s
         self._signed_s = -math.inf
         self._heartbeat = Heartbeat(self._beat, is_wanted=lambda: bool(self._active), every_s=heartbeat_s)
@@ -129,14 +130,16 @@ class SqliteRunStore:
     ) -> None:
         try:
             if not outcomes and not manifests:
-                self._database.read_one(
-                    "look at an attempt", lambda connection: statements.check_attempt(connection, run_id, attempt_n)
-                )
+                self._database.read_one("look at an attempt", statements.check_attempt, run_id, attempt_n)
                 return
             entry = rows.entry(outcomes, manifests)
-            self._database.write_one(
-                "record a step", lambda connection: statements.add_entry(connection, run_id, attempt_n, entry)
+            last_no = self._active.get((run_id, attempt_n))
+            entry_no = self._database.write_one(
+                "record a step", statements.add_entry, run_id, attempt_n, entry, last_no
             )
+            with self._mutex:
+                if (run_id, attempt_n) in self._active:
+                    self._active[run_id, attempt_n] = entry_no
         except StaleAttempt:
             self._deactivate(run_id, attempt_n)
             raise
@@ -157,9 +160,13 @@ class SqliteRunStore:
         try:
             self._database.write_one(
                 "record the end of a run",
-                lambda connection: statements.end_run(
-                    connection, run_id, attempt_n, status, rows.time(at), ending, error_body
-                ),
+                statements.end_run,
+                run_id,
+                attempt_n,
+                status,
+                rows.time(at),
+                ending,
+                error_body,
             )
         finally:
             # Also when it could not be recorded: nobody works on it any more, and without a heartbeat it reads so.
@@ -293,12 +300,12 @@ class SqliteRunStore:
 
     def _activate(self, run_id: str, attempt_n: int) -> None:
         with self._mutex:
-            self._active.add((run_id, attempt_n))
+            self._active[run_id, attempt_n] = None
         self._heartbeat.ensure()
 
     def _deactivate(self, run_id: str, attempt_n: int) -> None:
         with self._mutex:
-            self._active.discard((run_id, attempt_n))
+            self._active.pop((run_id, attempt_n), None)
 
     def _sign(self, connection: sqlite3.Connection) -> float:
         """Give a sign of life, unless one was given just now. When the last was given, for when this is committed."""
