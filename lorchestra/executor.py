@@ -178,12 +178,20 @@ class Executor:
 
     def _continue(self, record: RunRecord, instance: JobInstance, request: Request) -> ChildRun:
         self.check(instance, request.lineage)
-        request.require_match(record, instance, code=self._code_of(instance), digester=self._services.digester)
+        accepted = request.basis(record, instance, code=self._code_of(instance), digester=self._services.digester)
         now = self._clock.now()
         # All that can go wrong goes wrong before the attempt is opened, or where it is closed again.
         identity = self._identity(record.run_id, 0, instance, request, now)
         exclusive = instance.concurrency is not Concurrency.ALLOW
-        open_attempt = partial(self.store.open_attempt, record.run_id, at=now, exclusive=exclusive)
+        open_attempt = partial(
+            self.store.open_attempt,
+            record.run_id,
+            at=now,
+            exclusive=exclusive,
+            accepted=accepted,
+            definition=instance.definition,
+            values=None if accepted is None else {"envelope": request.envelope_values},
+        )
         with self._supervisor(request) as supervisor:
             try:
                 attempt_n = self._in_turn(open_attempt, record.run_id, instance, request, supervisor)

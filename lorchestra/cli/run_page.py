@@ -56,6 +56,11 @@ def show(run: RunRecord, manifests: Sequence[StepManifest], children: Sequence[R
 def _heading(run: RunRecord) -> Iterator[tuple[str, str]]:
     yield "run", run.run_id
     yield "job", f"{run.job_id} {run.job_version} (sha256 {run.job_def_sha256[:_HASH_SHOWN]})"
+    for basis in run.accepted:
+        yield (
+            "changed",
+            f"from attempt {basis.attempt_n}: {basis.job_version} (sha256 {basis.job_def_sha256[:_HASH_SHOWN]})",
+        )
     yield "status", run.status.value
     yield "namespace", run.namespace
     yield "started", f"{output.when(run.started_at)} UTC"

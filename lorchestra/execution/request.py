@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lorchestra.callable.context import CancelToken
@@ -11,7 +11,7 @@ from lorchestra.digest import Digester
 from lorchestra.errors import ChangedSince, DefinitionError, Problem
 from lorchestra.json_value import JSONValue
 from lorchestra.run_identity import RunIdentity
-from lorchestra.schemas import Envelope, EnvelopeRecord, JobInstance, RunRecord
+from lorchestra.schemas import Basis, Envelope, EnvelopeRecord, JobInstance, RunRecord
 from lorchestra.supervision.cancellation import Cancellation
 
 
@@ -44,7 +44,11 @@ class Request:
         """What a resume has to know of the request, and the record may not show."""
         if not (self.envelope.ctx or self.envelope.payload):
             return {}
-        return {"envelope": {"ctx": self.envelope.ctx, "payload": self.envelope.payload}}
+        return {"envelope": self.envelope_values}
+
+    @property
+    def envelope_values(self) -> JSONValue:
+        return {"ctx": self.envelope.ctx, "payload": self.envelope.payload}
 
     def record(self, identity: RunIdentity, instance: JobInstance, digester: Digester) -> RunRecord:
         """The record of a run that begins with this request."""
@@ -71,12 +75,13 @@ class Request:
             code=identity.code,
         )
 
-    def require_match(
+    def basis(
         self, record: RunRecord, instance: JobInstance, *, code: Mapping[str, str], digester: Digester
-    ) -> None:
-        """Raise DefinitionError unless the run can be resumed with this request.
+    ) -> Basis | None:
+        """What the run is resumed with, where that is not what it did its work with so far. Raises DefinitionError
+        unless changes are accepted.
 
-        Whatever changes are accepted, a run stays what it is, and where it is.
+        Whatever is accepted, a run stays what it is, and where it is.
         """
         if (record.job_id, record.namespace) != (instance.job_id, self.envelope.namespace):
             raise DefinitionError(
@@ -86,13 +91,29 @@ class Request:
                     expected=f"that is a run of '{record.job_id}' in namespace '{record.namespace}'",
                 )
             )
-        if self.accept_changes:
-            return
-        for name, kept in (("ctx", record.envelope.ctx_digest), ("payload", record.envelope.payload_digest)):
-            if digester.value(getattr(self.envelope, name)) != kept:
-                raise ChangedSince(run_id=record.run_id, changed=f"the {name}")
-        if record.job_def_sha256 != instance.job_def_sha256:
-            raise ChangedSince(run_id=record.run_id, changed=f"the definition of '{record.job_id}'")
-        for name, content_hash in record.code.items():
-            if code.get(name) != content_hash:
-                raise ChangedSince(run_id=record.run_id, changed=f"the callable '{name}'")
+        asked = Basis(
+            attempt_n=record.basis.attempt_n,
+            job_version=instance.job_version,
+            job_def_sha256=instance.job_def_sha256,
+            code=code,
+            ctx_digest=digester.value(self.envelope.ctx),
+            payload_digest=digester.value(self.envelope.payload),
+        )
+        changed = next(_changes(record, asked), None)
+        if changed is not None and not self.accept_changes:
+            raise ChangedSince(run_id=record.run_id, changed=changed)
+        return asked if changed is not None else None
+
+
+def _changes(record: RunRecord, asked: Basis) -> Iterator[str]:
+    """What differs, in the words of a message."""
+    kept = record.basis
+    if asked.ctx_digest != kept.ctx_digest:
+        yield "the ctx"
+    if asked.payload_digest != kept.payload_digest:
+        yield "the payload"
+    if asked.job_def_sha256 != kept.job_def_sha256:
+        yield f"the definition of '{record.job_id}'"
+    for name, content_hash in kept.code.items():
+        if asked.code.get(name) != content_hash:
+            yield f"the callable '{name}'"

@@ -19,6 +19,7 @@ from lorchestra.run_store.private_values import InMemoryPrivateValues
 from lorchestra.run_store.protocol import Pruned, RunFilter
 from lorchestra.schemas import (
     AttemptRecord,
+    Basis,
     ErrorRecord,
     JobDef,
     RunRecord,
@@ -80,7 +81,7 @@ class InMemoryRunStore:
                 self._refuse_rivals(record)
             for name, value in (values or {}).items():
                 self._private.put(record.run_id, name, value)
-            self._definitions.setdefault(definition.sha256(), json_value.canonical_bytes(definition.canonical()))
+            self._keep(definition)
             self._runs[record.run_id] = _Run(
                 record=record,
                 status=RunStatus.RUNNING,
@@ -88,16 +89,34 @@ class InMemoryRunStore:
                 manifests=[(1, manifest) for manifest in manifests],
             )
 
-    def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
+    def open_attempt(
+        self,
+        run_id: str,
+        *,
+        at: datetime,
+        exclusive: bool = False,
+        accepted: Basis | None = None,
+        definition: JobDef | None = None,
+        values: Mapping[str, JSONValue] | None = None,
+    ) -> int:
         with self._mutex:
             run = self._run(run_id)
             run_state.check_resumable(run.read(whole=False))
             if exclusive:
                 self._refuse_rivals(run.record)
             attempt_n = len(run.attempts) + 1
+            if accepted is not None:
+                run.record = run_state.accept(run.record, accepted, attempt_n)
+                self._keep(definition)
+            for name, value in (values or {}).items():
+                self._private.put(run_id, name, value)
             run.attempts.append(AttemptRecord(run_id=run_id, attempt_n=attempt_n, started_at=at))
             run.status, run.completed_at, run.error = RunStatus.RUNNING, None, None
             return attempt_n
+
+    def _keep(self, definition: JobDef | None) -> None:
+        if definition is not None:
+            self._definitions.setdefault(definition.sha256(), json_value.canonical_bytes(definition.canonical()))
 
     def advance(
         self,
@@ -172,7 +191,8 @@ class InMemoryRunStore:
                 before,
             )
             kept = self._runs.keys() - set(run_ids)
-            definitions = self._definitions.keys() - {self._runs[run_id].record.job_def_sha256 for run_id in kept}
+            named = {sha256 for run_id in kept for sha256 in run_state.definitions_of(self._runs[run_id].record)}
+            definitions = self._definitions.keys() - named
             pruned = Pruned(
                 run_ids=run_ids, definitions=len(definitions), private_bytes=sum(map(self._private.size, run_ids))
             )

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lorchestra.digest import Digester
 from lorchestra.json_value import JSONObject, JSONValue
-from lorchestra.schemas import ErrorRecord, JobDef, RunRecord, RunStatus, StepManifest, StepOutcome
+from lorchestra.schemas import Basis, ErrorRecord, JobDef, RunRecord, RunStatus, StepManifest, StepOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +80,19 @@ class RunStore(Protocol):
         With `exclusive`, raise JobBusy when another run of the same job and namespace is running (and alive).
         """
 
-    def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
-        """Begin the next attempt of a run that is not running, and return its number.
+    def open_attempt(
+        self,
+        run_id: str,
+        *,
+        at: datetime,
+        exclusive: bool = False,
+        accepted: Basis | None = None,
+        definition: JobDef | None = None,
+        values: Mapping[str, JSONValue] | None = None,
+    ) -> int:
+        """Begin the next attempt of a run that is not running, and return its number. What it goes on with instead of
+        what it had is `accepted`; it holds from this attempt on, whose number it is given, and its definition is kept. `values` are private
+        ones that it changes.
 
         Raises RunNotFound; JobBusy when the run is still running and alive, or, with `exclusive`, another one as in
         `open_run`; StoreError when it is finished (completed or partial) and so has nothing to resume. Earlier

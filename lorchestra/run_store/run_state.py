@@ -9,6 +9,7 @@ from typing import TypeVar
 from lorchestra.errors import JobBusy, StoreError
 from lorchestra.schemas import (
     AttemptRecord,
+    Basis,
     ErrorRecord,
     RunRecord,
     RunStatus,
@@ -53,6 +54,16 @@ def latest(entries: Iterable[tuple[int, Entry]]) -> dict[tuple[int, str], Entry]
         last.pop(key, None)
         last[key] = entry
     return last
+
+
+def accept(record: RunRecord, accepted: Basis, attempt_n: int) -> RunRecord:
+    basis = accepted.model_copy(update={"attempt_n": attempt_n})
+    return record.model_copy(update={"accepted": (*record.accepted, basis)})
+
+
+def definitions_of(record: RunRecord) -> set[str]:
+    """The hashes of all definitions that the run has had."""
+    return {record.job_def_sha256, *(basis.job_def_sha256 for basis in record.accepted)}
 
 
 def assemble(

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from lorchestra.schemas.op import Backend, Op
     from lorchestra.schemas.pipeline import PipelineDef, StageDef
     from lorchestra.schemas.plan import StoracleOp, StoraclePlan
-    from lorchestra.schemas.run_record import RunRecord
+    from lorchestra.schemas.run_record import Basis, RunRecord
     from lorchestra.schemas.step_manifest import StepManifest
 
 __all__ = [
     "AttemptRecord",
     "Backend",
+    "Basis",
     "CompileError",
     "Concurrency",
     "Envelope",
@@ -54,7 +55,7 @@ _HOMES = {
     "lorchestra.schemas.op": ("Backend", "Op"),
     "lorchestra.schemas.pipeline": ("PipelineDef", "StageDef"),
     "lorchestra.schemas.plan": ("StoracleOp", "StoraclePlan"),
-    "lorchestra.schemas.run_record": ("RunRecord",),
+    "lorchestra.schemas.run_record": ("Basis", "RunRecord"),
     "lorchestra.schemas.step_manifest": ("StepManifest",),
 }
 

@@ -12,6 +12,17 @@ from lorchestra.schemas.envelope import EnvelopeRecord
 from lorchestra.schemas.value import Value
 
 
+class Basis(Value):
+    """What a run does its work with, from an attempt on: that which a resumption is held to."""
+
+    attempt_n: int
+    job_version: str
+    job_def_sha256: str
+    code: FrozenObject
+    ctx_digest: str
+    payload_digest: str
+
+
 class RunRecord(Value):
     run_id: str
     job_id: str
@@ -27,8 +38,24 @@ class RunRecord(Value):
     step_ids: tuple[str, ...] = ()
     code: FrozenObject = Field(default_factory=empty)
     """The content hash of each callable the job names."""
+    accepted: tuple[Basis, ...] = ()
+    """What it was resumed with instead, where changes were accepted."""
     error: ErrorRecord | None = None
     attempts: tuple[AttemptRecord, ...] = ()
+
+    @property
+    def basis(self) -> Basis:
+        """The latest that holds."""
+        if self.accepted:
+            return self.accepted[-1]
+        return Basis(
+            attempt_n=1,
+            job_version=self.job_version,
+            job_def_sha256=self.job_def_sha256,
+            code=self.code,
+            ctx_digest=self.envelope.ctx_digest,
+            payload_digest=self.envelope.payload_digest,
+        )
 
     @property
     def step_outcomes(self) -> tuple[StepOutcome, ...]:

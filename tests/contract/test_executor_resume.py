@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -204,6 +205,45 @@ def test_a_changed_callable_is_refused_unless_accepted(lab: Lab) -> None:
     assert result.success
     report = manifests(lab, result)[-1]
     assert report.code_sha256 == lab.callables.get("report").content_hash != manifests(lab, result)[-2].code_sha256
+
+
+def test_what_was_accepted_is_recorded_and_is_what_the_next_resumption_is_held_to(lab: Lab) -> None:
+    failed = fail_once(lab, Clinic(lab))
+    lab.register(report=lambda params: broken())
+    changed, payload = job(*STEPS, description="another"), {"day": "tuesday"}
+    first = lab.store.get(run_id_of(failed))
+
+    assert lab.resume(failed, changed, payload=payload, accept_changes=True).status == "failed"
+
+    record = lab.store.get(run_id_of(failed))
+    assert (record.job_def_sha256, record.code) == (first.job_def_sha256, first.code)
+    assert [(basis.attempt_n, basis.job_def_sha256) for basis in record.accepted] == [(2, changed.sha256())]
+    assert record.basis.code["report"] == lab.callables.get("report").content_hash
+    assert lab.store.definition(changed.sha256())["description"] == "another"
+    assert lab.store.private.get(record.run_id, "envelope") == {"ctx": {}, "payload": payload}
+    with pytest.raises(ChangedSince):
+        lab.resume(failed, USUAL, payload=PAYLOAD)
+    assert lab.resume(failed, changed, payload=payload).status == "failed"
+    assert len(lab.store.get(record.run_id).accepted) == 1
+
+
+def broken() -> dict[str, Any]:
+    raise PermanentError("broken")
+
+
+def test_definition_that_was_accepted_is_kept_as_long_as_its_run(lab: Lab) -> None:
+    failed = fail_once(lab, Clinic(lab))
+    lab.register(report=lambda params: {"items": []})
+    changed = job(*STEPS, description="another")
+    record = lab.resume(failed, changed, payload=PAYLOAD, accept_changes=True).run_record
+    assert record is not None
+    assert record.completed_at is not None
+
+    lab.store.prune(record.started_at, dry_run=False)
+    assert lab.store.definition(changed.sha256())
+    lab.store.prune(record.completed_at + timedelta(days=1), dry_run=False)
+    with pytest.raises(StoreError):
+        lab.store.definition(changed.sha256())
 
 
 def test_another_payload_is_refused_unless_accepted(lab: Lab) -> None:

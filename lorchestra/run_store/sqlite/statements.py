@@ -96,7 +96,9 @@ def delete_runs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> int:
     ):
         connection.executemany(statement, numbers)
     return connection.execute(
-        "DELETE FROM definitions WHERE sha256 NOT IN (SELECT definition_sha256 FROM runs)"
+        """DELETE FROM definitions WHERE sha256 NOT IN (SELECT definition_sha256 FROM runs) AND sha256 NOT IN (
+            SELECT accepted.value ->> '$.job_def_sha256' FROM runs, json_each(runs.record, '$.accepted') AS accepted
+        )"""
     ).rowcount
 
 
@@ -196,9 +198,13 @@ def entries(connection: sqlite3.Connection, run_id: str) -> list[tuple[int, str]
     return [(1, opening), *between, *([] if ending is None else [(attempt_n, ending)])]
 
 
-def keep_definition(connection: sqlite3.Connection, record: RunRecord, definition: JobDef) -> None:
+def replace_record(connection: sqlite3.Connection, run_id: str, record: str) -> None:
+    connection.execute("UPDATE runs SET record = ? WHERE run_id = ?", (record, run_id))
+
+
+def keep_definition(connection: sqlite3.Connection, sha256: str, definition: JobDef) -> None:
     # Asked first: making the canonical form takes longer than a row, and nearly always it is kept already.
-    kept = connection.execute("SELECT 1 FROM definitions WHERE sha256 = ?", (record.job_def_sha256,)).fetchone()
+    kept = connection.execute("SELECT 1 FROM definitions WHERE sha256 = ?", (sha256,)).fetchone()
     if kept is None:
         connection.execute(
             "INSERT OR IGNORE INTO definitions (sha256, body) VALUES (?, ?)",

@@ -25,7 +25,7 @@ from lorchestra.run_store.protocol import Pruned, RunFilter
 from lorchestra.run_store.sqlite import rows, statements
 from lorchestra.run_store.sqlite.database import Database
 from lorchestra.run_store.sqlite.rows import RunRow
-from lorchestra.schemas import ErrorRecord, JobDef, RunRecord, RunStatus, StepManifest, StepOutcome
+from lorchestra.schemas import Basis, ErrorRecord, JobDef, RunRecord, RunStatus, StepManifest, StepOutcome
 
 HEARTBEAT_S = 5.0
 STALE_AFTER_S = 30.0
@@ -94,7 +94,7 @@ class SqliteRunStore:
                 worker_id = self._hold_worker()
                 if exclusive:
                     self._settle_rivals(connection, record)
-                statements.keep_definition(connection, record, definition)
+                statements.keep_definition(connection, record.job_def_sha256, definition)
                 signed_s = self._sign(connection)
                 statements.add_run(connection, record, body, opening, worker_id)
                 if values:
@@ -105,7 +105,16 @@ class SqliteRunStore:
         self._signed_s = signed_s
         self._activate(record.run_id, 1)
 
-    def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
+    def open_attempt(
+        self,
+        run_id: str,
+        *,
+        at: datetime,
+        exclusive: bool = False,
+        accepted: Basis | None = None,
+        definition: JobDef | None = None,
+        values: Mapping[str, JSONValue] | None = None,
+    ) -> int:
         with self._database.write("record an attempt") as connection:
             worker_id = self._hold_worker()
             row = statements.run_row(connection, run_id)
@@ -115,6 +124,13 @@ class SqliteRunStore:
                 self._settle_rivals(connection, record)
             signed_s = self._sign(connection)
             statements.next_attempt(connection, run_id, at, worker_id)
+            if accepted is not None:
+                changed = run_state.accept(record, accepted, row.attempt_n + 1)
+                statements.replace_record(connection, run_id, rows.body(changed))
+                if definition is not None:
+                    statements.keep_definition(connection, accepted.job_def_sha256, definition)
+            for name, value in (values or {}).items():
+                self._private.put(run_id, name, value)
         attempt_n = row.attempt_n + 1
         self._signed_s = signed_s
         self._activate(run_id, attempt_n)
