@@ -90,9 +90,10 @@ class RunStore(Protocol):
         definition: JobDef | None = None,
         values: Mapping[str, JSONValue] | None = None,
     ) -> int:
-        """Begin the next attempt of a run that is not running, and return its number. What it goes on with instead of
-        what it had is `accepted`; it holds from this attempt on, whose number it is given, and its definition is kept. `values` are private
-        ones that it changes.
+        """Begin the next attempt of a run that is not running, and return its number.
+
+        What it goes on with instead of what it had is `accepted`; it holds from this attempt on, whose number it is
+        given, and its definition is kept. `values` are private ones that it changes.
 
         Raises RunNotFound; JobBusy when the run is still running and alive, or, with `exclusive`, another one as in
         `open_run`; StoreError when it is finished (completed or partial) and so has nothing to resume. Earlier

@@ -104,16 +104,18 @@ class DataService:
 
     def _reach_out(self, op: ReadyOp, meta: Meta) -> Applied:
         """First the effect and then the ledger: after a crash between the two, the effect comes again, the same."""
-        counts = self._backend.recorded(op.key, meta)
-        if counts is not None:
-            return Applied(counts=counts, is_resend=True)
         method = self._outward[op.method]
         made = method.makes(op.params, meta.namespace, op.at)
-        if meta.namespace != PRODUCTION:
-            self._backend.announce(made, meta)
-        reach = Reach(namespace=meta.namespace, select=partial(self._backend.select, meta=meta))
-        counts = method.carry_out(op.params, reach, op.at)
-        self._backend.record(op, counts, meta)
+        with method.alone(op.params, op.at):
+            # Asked only here: another client may have carried it out, and later ops, while this one waited.
+            counts = self._backend.recorded(op.key, meta)
+            if counts is not None:
+                return Applied(counts=counts, is_resend=True)
+            if meta.namespace != PRODUCTION:
+                self._backend.announce(made, meta)
+            reach = Reach(namespace=meta.namespace, select=partial(self._backend.select, meta=meta))
+            counts = method.carry_out(op.params, reach, op.at)
+            self._backend.record(op, counts, meta)
         return Applied(counts=counts)
 
     def _query(self, params: RpcParams) -> JSONValue:

@@ -54,7 +54,7 @@ class Meta(Params):
     namespace: Namespace
     read_namespace: Namespace | None = None
     token: Annotated[int, Field(strict=True)] | None = None
-    attempt_n: Annotated[int, Field(ge=1, strict=True)] = 1
+    attempt_n: Annotated[int, Field(ge=1, lt=2**63, strict=True)] = 1
     job_id: Key | None = None
     job_version: Key | None = None
     step_id: Key | None = None

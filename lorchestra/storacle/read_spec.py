@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,7 @@ from lorchestra.errors import Path
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.fields import Field, parse_field
 from lorchestra.storacle.params import Identifier, Key, Params, RawList, parse
+from lorchestra.storacle.plain_values import can_be_compared
 from lorchestra.storacle.service import RpcError
 
 Scalar: TypeAlias = str | int | float | bool
@@ -174,6 +174,6 @@ def _field(name: object, at: Path) -> Field:
 
 
 def _scalar(value: object, at: Path) -> Scalar:
-    if isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
+    if isinstance(value, (str, int, float)) and can_be_compared(value):
         return value
     raise RpcError(ErrorCode.INVALID_PARAMS, at=at)

@@ -10,7 +10,8 @@ import pytest
 
 from lorchestra.callable.context import CallableContext
 from lorchestra.errors import TransientError
-from lorchestra.items import MarkerResult, Rejected
+from lorchestra.items import MarkerResult, Record, Rejected
+from lorchestra.result import ExecutionResult
 from lorchestra.schemas import JobDef
 from tests.jobs import Lab, call, job, outcomes, submit
 
@@ -37,9 +38,11 @@ def shorten(params: Mapping[str, Any], context: CallableContext) -> dict[str, An
 
 def _short(context: CallableContext) -> Iterator[Any]:
     for record in context.items:
-        text = record.data["payload"]["text"]
+        assert isinstance(record, Record)
+        payload: Any = record.data["payload"]
+        text = payload["text"]
         if text == "bad":
-            yield Rejected(idem_key=record.idem_key, schema="text", pointer="/payload/text", rule="not-bad")
+            yield Rejected(idem_key=record.idem_key or "", schema="text", pointer="/payload/text", rule="not-bad")
             yield from context.done(record, MarkerResult.QUARANTINED)
         elif text:
             yield {"idem_key": f"{record.idem_key}#short", "text": text[:2], "all": len(record.data)}
@@ -48,9 +51,13 @@ def _short(context: CallableContext) -> Iterator[Any]:
             yield from context.done(record, MarkerResult.EMPTY)
 
 
+def marked(result: ExecutionResult) -> int:
+    return int(outcomes(result)["shorten"].counts.get("marker", 0))
+
+
 def seen(lab: Lab, definition: JobDef) -> int:
     """How many records a run of the stage took up."""
-    return outcomes(lab.run(definition))["shorten"].counts.get("marker", 0)
+    return marked(lab.run(definition))
 
 
 @pytest.fixture
@@ -99,7 +106,7 @@ def test_value_given_anew_each_time_is_no_other_code(stage: Lab) -> None:
     definition = shorten_job(day="@payload.day")
 
     def taken_up(day: str) -> int:
-        return outcomes(stage.run(definition, payload={"day": day}))["shorten"].counts.get("marker", 0)
+        return marked(stage.run(definition, payload={"day": day}))
 
     assert [taken_up("monday"), taken_up("tuesday")] == [3, 0]
 
@@ -114,8 +121,7 @@ def test_changed_resource_is_other_code(stage: Lab, tmp_path: Path) -> None:
 
     def taken_up(text: str) -> int:
         rules.write_text(text)
-        result = stage.run(shorten_job(), executor=stage.executor(content=tmp_path))
-        return outcomes(result)["shorten"].counts.get("marker", 0)
+        return marked(stage.run(shorten_job(), executor=stage.executor(content=tmp_path)))
 
     assert [taken_up("one"), taken_up("one"), taken_up("two")] == [3, 0, 3]
 

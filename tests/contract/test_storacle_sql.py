@@ -61,7 +61,8 @@ def test_types_come_out_of_a_view_as_they_come_out_of_a_table(world: World) -> N
         world,
         "typed",
         """SELECT idem_key, payload, first_seen, JSON_VALUE(payload, '$.n') AS n,
-        JSON_VALUE(payload, '$.ok') = 'true' AS ok, SAFE_CAST(JSON_VALUE(payload, '$.n') AS INT64) + 0.5 AS half, DATE(first_seen) AS day
+        JSON_VALUE(payload, '$.ok') = 'true' AS ok,
+        SAFE_CAST(JSON_VALUE(payload, '$.n') AS INT64) + 0.5 AS half, DATE(first_seen) AS day
         FROM raw.raw_objects WHERE idem_key = 'gmail:1'""",
     )
     assert read(world, "typed") == [

@@ -30,7 +30,8 @@ def test_row_is_traced_to_the_run_the_job_and_the_code_that_wrote_it(people: Pro
     [run] = people.inside("runs", "list", "--json").require(0).json
     assert written["table"] == "raw.people"
     assert written["op"]["run_id"] == run["run_id"]
-    assert (written["op"]["job_id"], written["op"]["job_version"], written["op"]["step_id"]) == ("people", "2.0", "write")
+    op = written["op"]
+    assert (op["job_id"], op["job_version"], op["step_id"]) == ("people", "2.0", "write")
     assert len(written["op"]["code_sha256"]) == 64
     [op] = people.inside("ledger", "show", written["op"]["key"], "--json").require(0).json
     assert op == {"table": None, "content_hash": None, "op": written["op"]}

@@ -10,6 +10,7 @@ import pytest
 from lorchestra.run_store import SqliteRunStore
 from tests.data_plane import DataPlane
 from tests.integration.crash.forks import Forks
+from tests.integration.plan_process import plane
 from tests.integration.store_process import HEARTBEAT_S, STALE_AFTER_S
 
 
@@ -39,5 +40,5 @@ def data_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data(data_path: Path) -> Iterator[DataPlane]:
-    with DataPlane(data_path) as data:
+    with plane(data_path) as data:
         yield data

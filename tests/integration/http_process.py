@@ -1,4 +1,6 @@
-"""A storacle over HTTP in a process of its own, which halts before or after each effect until a file says go on."""
+"""A storacle over HTTP in a process of its own. When it is told so, it halts before or after each effect until a file
+says go on.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,14 @@ from pathlib import Path
 
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.http_server import serve
-from tests.data_plane import DataPlane
+from tests.integration.plan_process import plane
 
 
 class HaltingService:
     def __init__(self, folder: Path, halts: str) -> None:
         self._folder = folder
         self._halts = halts
-        self._inner = DataPlane(folder / "data.db")
+        self._inner = plane(folder / "data.db")
 
     def handle(self, message: object) -> Message | None:
         if self._halts == "before":
@@ -34,7 +36,7 @@ class HaltingService:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--halts", choices=["before", "after"], default="before")
+    parser.add_argument("--halts", choices=["before", "after", "never"], default="before")
     parser.add_argument("--grace", type=int, default=60)
     parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -15,6 +15,7 @@ from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import OpResult, RpcClient, RpcMeta
 from lorchestra.storacle.backends.sqlite import SqliteBackend
 from lorchestra.storacle.data_service import DataService
+from lorchestra.storacle.outward.base import OutwardMethod
 from lorchestra.storacle.outward.methods import outward_methods
 from lorchestra.storacle.outward.roots import Roots
 from lorchestra.storacle.outward.sheets_http.exchange import SheetsAccess
@@ -33,7 +34,12 @@ def people(number: int) -> list[dict[str, Any]]:
 
 class World:
     def __init__(
-        self, folder: Path, sheets: StandInSheets | None, *, backend: type[SqliteBackend] = SqliteBackend
+        self,
+        folder: Path,
+        sheets: StandInSheets | None,
+        *,
+        backend: type[SqliteBackend] = SqliteBackend,
+        held: Callable[[OutwardMethod], OutwardMethod] = lambda method: method,
     ) -> None:
         self.vault = folder / "vault"
         self.sheets = sheets
@@ -41,7 +47,8 @@ class World:
         if sheets is not None:
             access = SheetsAccess(token=lambda: TOKEN, base_url=sheets.base_url, sleep=lambda _: None)
         self._backend = backend(folder / "data.db")
-        methods = outward_methods(Roots({"files": self.vault}), SystemClock(), access)
+        made = outward_methods(Roots({"files": self.vault}), SystemClock(), access)
+        methods = {name: held(method) for name, method in made.items()}
         self.client = RpcClient(InProcessTransport(DataService(self._backend, methods)))
         self._numbers = count(1)
 

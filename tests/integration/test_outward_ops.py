@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
+from lorchestra.errors import Path as Place
 from lorchestra.errors import TransientError
 from lorchestra.storacle import OpStatus, PlanRefused, RpcMeta
-from lorchestra.storacle.backends.base import Counts, ReadyOp
+from lorchestra.storacle.backends.base import Counts, NamespaceObject, ReadyOp
 from lorchestra.storacle.backends.sqlite import SqliteBackend
 from lorchestra.storacle.error_codes import ErrorCode
+from lorchestra.storacle.outward.base import OutwardMethod, Reach
+from lorchestra.storacle.outward.roots import Roots, Target
 from lorchestra.storacle.params import Meta
+from lorchestra.storacle.service import RpcError
 from tests.integration.outward_world import METHODS, PEOPLE, SMOKE, World, op, people, plan, wanted, worlds
 from tests.standins.sheets import Fault
+
+WITHIN_S = 60.0
 
 every_method = pytest.mark.parametrize("method", METHODS)
 
@@ -109,6 +117,71 @@ def test_a_worker_that_was_replaced_writes_nothing(world: World, method: str) ->
     world.meta()
     assert refusal(world, method, stale).code == ErrorCode.FENCED
     assert world.made(method) is None
+
+
+class HeldUp:
+    """A method that comes to where it is about to write, and goes on when it may."""
+
+    def __init__(self, inner: OutwardMethod, reached: Event, may_go: Event) -> None:
+        self._inner = inner
+        self._reached = reached
+        self._may_go = may_go
+
+    def carry_out(self, params: Any, reach: Reach, at: Place) -> Counts:
+        self._reached.set()
+        assert self._may_go.wait(WITHIN_S)
+        return self._inner.carry_out(params, reach, at)
+
+    def makes(self, params: Any, namespace: str, at: Place) -> NamespaceObject:
+        return self._inner.makes(params, namespace, at)
+
+    def alone(self, params: Any, at: Place) -> AbstractContextManager[object]:
+        return self._inner.alone(params, at)
+
+    def remove(self, made: NamespaceObject, namespace: str) -> None:
+        self._inner.remove(made, namespace)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+@pytest.mark.parametrize(
+    ("method", "first", "second"),
+    [
+        ("file.write", {"content": "Old."}, {}),
+        ("sqlite.sync", {"source": {**PEOPLE, "limit": 1}}, {}),
+    ],
+)
+def test_a_client_that_is_slow_does_not_write_over_what_a_later_op_made(
+    world: World, tmp_path: Path, method: str, first: dict[str, Any], second: dict[str, Any], is_replaced: bool
+) -> None:
+    world.store(people(3))
+    reached, may_go = Event(), Event()
+    slow = World(tmp_path, None, held=lambda inner: HeldUp(inner, reached, may_go))
+    both = plan(op(method, "first", **first), op(method, "second", **second))
+    meta = world.meta()
+    with ThreadPoolExecutor() as threads:
+        of_the_slow = threads.submit(slow.client.execute_plan, both, meta)
+        assert reached.wait(WITHIN_S)
+        quick = threads.submit(world.client.execute_plan, both, world.meta() if is_replaced else meta)
+        # It waits for the slow one, or else has done all by now.
+        wait([quick], timeout=0.05)
+        may_go.set()
+        assert len(quick.result()) == 2
+        if is_replaced:
+            with pytest.raises(PlanRefused, match="fenced"):
+                of_the_slow.result()
+        else:
+            assert len(of_the_slow.result()) == 2
+    slow.close()
+    assert world.made(method) == wanted(method, people(3))
+
+
+def test_who_waits_too_long_for_the_root_is_told_to_come_again(tmp_path: Path) -> None:
+    target = Target(path="a.md")
+    roots = Roots({"files": tmp_path}, patience_s=0.0)
+    with roots.alone(target), pytest.raises(RpcError, match="busy"), roots.alone(target):
+        pass
+    with roots.alone(target):
+        pass
 
 
 @every_method

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
@@ -23,13 +23,14 @@ from lorchestra.errors import PermanentError
 from lorchestra.storacle import OpStatus, PlanRefused
 from lorchestra.storacle.error_codes import ErrorCode
 from tests.data_plane import DataPlane
+from tests.integration import small_disk
 from tests.integration.crash.forks import Forks
 from tests.integration.data_units import client_of, expect_units, submit, unit
-from tests.integration.plan_process import META, contents, mixed_plan, send, sending
+from tests.integration.plan_process import META, OPS, contents, integrity, mixed_plan, plane, send, sending
 
 TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
 
-SHORT = 16
+SHORT = 20
 """So few ops has the plan whose every statement is a place to be killed at."""
 PARTS = 4
 """The exhaustive loop is split, so that it can be shared out among processors."""
@@ -54,10 +55,18 @@ class Killing:
     def kill(self, at: int) -> None:
         data_path = self._folder / str(at) / "data.db"
         assert self._forks.send_plan(data_path, seed=1, ops=SHORT, kill_at=at).signal == signal.SIGKILL
-        left = contents(data_path) if data_path.exists() else self.states[0]
-        assert left in self.states
+        assert self._is_between_units(contents(data_path))
         assert self._forks.send_plan(data_path, seed=1, ops=SHORT).error == ""
         assert contents(data_path) == self.states[-1]
+
+    def _is_between_units(self, left: dict[str, Any]) -> bool:
+        """What lies elsewhere may be one op ahead of the data, which learn of it afterwards."""
+        return (
+            any(
+                left in (before, {**before, "elsewhere": after["elsewhere"]}) for before, after in pairwise(self.states)
+            )
+            or left == self.states[-1]
+        )
 
 
 @pytest.fixture
@@ -66,7 +75,7 @@ def killing(forks: Forks, tmp_path: Path) -> Killing:
 
 
 def test_killed_at_a_statement_a_unit_is_whole_or_undone_and_the_plan_can_be_sent_again(killing: Killing) -> None:
-    for at in random.Random(3).sample(killing.points, 24):
+    for at in random.Random(3).sample(killing.points, 14):
         killing.kill(at)
 
 
@@ -79,7 +88,8 @@ def test_killed_at_every_statement(killing: Killing, part: int) -> None:
 
 @contextmanager
 def sender(data_path: Path, seed: int, most_bytes: int = 0) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.integration.plan_process", str(data_path), str(seed), str(most_bytes)]
+    command = [sys.executable, "-m", "tests.integration.plan_process", str(data_path), str(seed)]
+    command += ["--most-bytes", str(most_bytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -109,11 +119,11 @@ def kill_until_done(data_path: Path, seed: int, kills: int) -> None:
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.prove)])
 def test_a_plan_whose_process_is_killed_and_sent_again_ends_as_an_undisturbed_one(
     data_path: Path, tmp_path: Path, seed: int
 ) -> None:
-    kill_until_done(data_path, seed, kills=4)
+    kill_until_done(data_path, seed, kills=3)
     send(tmp_path / "undisturbed.db", mixed_plan(seed))
     assert contents(data_path) == contents(tmp_path / "undisturbed.db")
 
@@ -197,18 +207,39 @@ def test_a_run_that_could_not_be_opened_on_a_full_disk_is_not_open(data_path: Pa
     assert client_of(data).open_run(META) == 1
 
 
-def test_a_plan_that_a_full_disk_cut_short_completes_once_there_is_room(data_path: Path, tmp_path: Path) -> None:
-    DataPlane(data_path).close()
-    with sender(data_path, 3, most_bytes=400_000) as process:
+LIMITS = [400_000, *(pytest.param(limit, marks=pytest.mark.prove) for limit in range(250_000, 2_000_000, 130_000))]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_plan_that_a_limit_on_files_cut_short_completes_once_there_is_room(
+    data_path: Path, tmp_path: Path, limit: int
+) -> None:
+    plane(data_path).close()
+    with sender(data_path, 3, most_bytes=limit) as process:
         begun, *answered, last = said(process)
     assert process.returncode == 3
     assert (begun, last) == ("begun", ErrorCode.STORAGE_FULL.name)
-    with sqlite3.connect(data_path) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    connection.close()
-    with DataPlane(data_path) as data:
-        assert data.effects == int(answered[-1])
+    assert set(integrity(data_path)) == {"ok"}
+    with plane(data_path) as data:
+        assert data.effects == int(answered[-1] if answered else 0)
 
     send(data_path, mixed_plan(3))
     send(tmp_path / "undisturbed.db", mixed_plan(3))
     assert contents(data_path) == contents(tmp_path / "undisturbed.db")
+
+
+ROOMS = [850_000, *(pytest.param(room, marks=pytest.mark.prove) for room in range(250_000, 2_000_000, 130_000))]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_plan_that_a_full_disk_cut_short_completes_once_there_is_room(tmp_path: Path, room: int) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not small_disk.may_be_mounted(disk):
+        pytest.skip("this system lets nobody mount a disk of memory; the limit on files stands in for it")
+    seen = small_disk.run(disk, 3, room)
+    assert seen["code"] == ErrorCode.STORAGE_FULL.name
+    assert set(seen["integrity"]) == {"ok"}
+    assert seen["effects"] == seen["answered"] < OPS
+    send(tmp_path / "undisturbed.db", mixed_plan(3))
+    assert seen["contents"] == json.loads(json.dumps(contents(tmp_path / "undisturbed.db")))

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from lorchestra.errors import ConfigurationError, PermanentError
-from lorchestra.schemas import StoracleOp
+from lorchestra.schemas import StoracleOp, StoraclePlan
 from lorchestra.storacle import OpStatus, PlanRefused
 from tests.data_plane import DataPlane
 from tests.integration.data_units import client_of, expect_units, submit, unit
-from tests.integration.plan_process import META, contents, mixed_plan, send, sending
+from tests.integration.plan_process import META, OPS, contents, mixed_plan, plane, send, sending
 
 # What it is
 
@@ -35,12 +36,12 @@ def test_it_is_one_file_that_belongs_to_its_owner_alone(tmp_path: Path) -> None:
 
 def test_what_was_written_is_read_back_and_tokens_go_on(data_path: Path) -> None:
     plan = mixed_plan(5, ops=60)
-    tables = (("lab", "samples"), ("raw", "raw_objects"), ("storacle", "_state"))
-    with DataPlane(data_path) as data:
+    tables = (("lab", "samples"), ("raw", "raw_objects"), ("storacle", "_state"), ("derived", "seen"))
+    with plane(data_path) as data:
         token = client_of(data).open_run(META)
         client_of(data).execute_plan(plan, replace(META, token=token))
         before = [data.rows(*table) for table in tables]
-    with DataPlane(data_path) as again:
+    with plane(data_path) as again:
         assert [again.rows(*table) for table in tables] == before
         assert client_of(again).open_run(META) > token
         with pytest.raises(PlanRefused, match="fenced"):
@@ -184,31 +185,29 @@ def test_eight_processes_write_at_once_without_an_error(data_path: Path) -> None
         assert len(data.rows("raw", "raw_objects")) == 4000
 
 
-def test_processes_that_send_the_same_plan_at_once_have_one_effect(data_path: Path, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    run_all(*(context.Process(target=send_unopened, args=(data_path, 7)) for _ in range(4)))
-    send(tmp_path / "undisturbed.db", mixed_plan(7))
+def expect_one_effect(data_path: Path, tmp_path: Path, plan: StoraclePlan) -> None:
+    send(tmp_path / "undisturbed.db", plan)
     assert contents(data_path) == contents(tmp_path / "undisturbed.db")
+    with plane(data_path) as data:
+        assert data.effects == len(plan.ops)
 
 
+@pytest.mark.parametrize("number", [4, pytest.param(16, marks=pytest.mark.prove)])
+def test_processes_that_send_the_same_plan_at_once_have_one_effect(
+    data_path: Path, tmp_path: Path, number: int
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    run_all(*(context.Process(target=send_unopened, args=(data_path, 7)) for _ in range(number)))
+    expect_one_effect(data_path, tmp_path, mixed_plan(7))
+
+
+@pytest.mark.parametrize("ops", [40, pytest.param(OPS, marks=pytest.mark.prove)])
 def test_sixteen_clients_that_send_the_same_plan_at_once_have_one_effect(
-    data_path: Path, data: DataPlane, tmp_path: Path
+    data_path: Path, data: DataPlane, tmp_path: Path, ops: int
 ) -> None:
     meta = replace(META, token=client_of(data).open_run(META))
-    plan = mixed_plan(7, ops=40)
-    errors: list[BaseException] = []
-
-    def submit_all() -> None:
-        try:
-            client_of(data).execute_plan(plan, meta)
-        except BaseException as error:  # noqa: BLE001  (what the test asks for)
-            errors.append(error)
-
-    threads = [threading.Thread(target=submit_all) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    send(tmp_path / "undisturbed.db", plan)
-    assert errors == []
-    assert contents(data_path) == contents(tmp_path / "undisturbed.db")
+    plan = mixed_plan(7, ops)
+    with ThreadPoolExecutor(16) as threads:
+        sent = [threads.submit(client_of(data).execute_plan, plan, meta) for _ in range(16)]
+    assert {len(one.result()) for one in sent} == {ops}
+    expect_one_effect(data_path, tmp_path, plan)

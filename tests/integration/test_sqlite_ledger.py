@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from lorchestra.json_value import JSONObject
 from lorchestra.plan_builder import build_plan_from_items
 from lorchestra.storacle import RpcClient, ledger
 from lorchestra.storacle.backends.sqlite import SqliteBackend
@@ -23,7 +25,7 @@ def test_ledger_says_which_run_job_and_code_wrote_a_row(tmp_path: Path) -> None:
         client = RpcClient(InProcessTransport(data))
         meta = replace(META, run_id="01A", job_id="load", job_version="2.3", step_id="write", code_sha256="c0de")
         meta = replace(meta, token=client.open_run(meta))
-        rows = [{"idem_key": "a", "payload": {"n": 1}}, {"idem_key": "b"}]
+        rows: list[JSONObject] = [{"idem_key": "a", "payload": {"n": 1}}, {"idem_key": "b"}]
         plan = build_plan_from_items(rows, "01A", "table.upsert", dataset="raw", table="raw_objects", key_columns=KEY)
         client.execute_plan(plan, meta)
         [written] = ledger.find(client, meta, "a")
@@ -43,8 +45,8 @@ def test_row_belongs_to_the_op_that_changed_it_last_and_not_to_one_that_saw_it(t
             for number, text in enumerate(("x", "y", "y")):
                 meta = replace(META, run_id=f"{table}{number}")
                 meta = replace(meta, token=client.open_run(meta))
-                rows = [{key: f"{table}-a", "external_id": text}]
-                target = {"dataset": "raw", "table": table, "key_columns": (key,)}
+                rows: list[JSONObject] = [{key: f"{table}-a", "external_id": text}]
+                target: dict[str, Any] = {"dataset": "raw", "table": table, "key_columns": (key,)}
                 client.execute_plan(build_plan_from_items(rows, meta.run_id, "table.upsert", **target), meta)
             [written] = ledger.find(client, meta, f"{table}-a")
             assert written.op is not None

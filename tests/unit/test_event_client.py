@@ -60,7 +60,8 @@ def test_what_is_emitted_through_storacle_is_a_row_of_the_table_named() -> None:
             emit(bq_client=inserter, event_type="a", source="pkg/b", data={"n": 1}, environ=PLACE)
         rows = data.rows("events", "job_events")
     assert [(row["event_type"], row["source"], row["data"]) for row in rows] == [("a", "pkg/b", {"n": 1})] * 2
-    assert {exchange.request["jsonrpc"] for exchange in recorder.exchanges} == {"2.0"}
+    requests: list[Any] = [exchange.request for exchange in recorder.exchanges]
+    assert {request["jsonrpc"] for request in requests} == {"2.0"}
 
 
 def test_logged_event_is_a_row_of_the_event_log_and_the_same_id_is_the_same_event() -> None:

@@ -29,5 +29,11 @@ class OutwardMethod(Protocol):
     def makes(self, params: Any, namespace: str, at: Path) -> NamespaceObject:
         """What will be made. Raises RpcError for what may not be."""
 
+    def alone(self, params: Any, at: Path) -> AbstractContextManager[object]:
+        """While it lasts, nobody else carries out an op where this one writes. Raises RpcError (busy).
+
+        Whoever holds it and asks the ledger then cannot write over what a later op has made meanwhile.
+        """
+
     def remove(self, made: NamespaceObject, namespace: str) -> None:
         """Take away what the namespace made, if it is there. Raises RpcError for what no smoke run can have made."""

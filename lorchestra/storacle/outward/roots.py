@@ -7,7 +7,9 @@ is what is used, whoever moves folders about meanwhile.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ from lorchestra.storacle.service import RpcError
 PROD = "prod"
 SMOKE_FOLDER = "_smoke"
 DRAFT_PREFIX = ".lorchestra~"
+
+PATIENCE_S = 60.0
+_ASK_AGAIN_S = 0.005
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -65,11 +70,12 @@ class Place:
 
 
 class Roots:
-    def __init__(self, folders: Mapping[str, FilePath]) -> None:
+    def __init__(self, folders: Mapping[str, FilePath], *, patience_s: float = PATIENCE_S) -> None:
         for name, folder in folders.items():
             if not folder.is_absolute():
                 raise ConfigurationError(f"the folder of the root '{name}' has to be an absolute path")
         self._folders = MappingProxyType(dict(folders))
+        self._patience_s = patience_s
 
     @contextmanager
     def open(self, target: Target, *, namespace: str, at: Path = ()) -> Iterator[Place]:
@@ -84,17 +90,33 @@ class Roots:
             finally:
                 os.close(descriptor)
 
+    @contextmanager
+    def alone(self, target: Target, *, at: Path = ()) -> Iterator[None]:
+        """Have the root to oneself among all who ask for that, in whatever process. Raises RpcError (busy)."""
+        place = (*at, "root")
+        with os_refusals(place):
+            descriptor = _walk(self._folder(target, place), [])
+        try:
+            with os_refusals(place):
+                _lock(descriptor, self._patience_s, place)
+            yield
+        finally:
+            os.close(descriptor)
+
     def resolve(self, target: Target, *, namespace: str, at: Path = ()) -> tuple[str, ...]:
         """The folder of the root, and the names that lead from there to the place."""
-        folder = self._folders.get(target.root)
-        if folder is None:
-            raise RpcError(ErrorCode.FORBIDDEN, at=(*at, "root"))
-        return (str(folder), *_parts(target.path, namespace, (*at, "path")))
+        return (str(self._folder(target, (*at, "root"))), *_parts(target.path, namespace, (*at, "path")))
 
     def name_of(self, target: Target, *, namespace: str, at: Path = ()) -> str:
         """What the place is called, as `root/path`. Nothing is made."""
         _, *parts = self.resolve(target, namespace=namespace, at=at)
         return "/".join((target.root, *parts))
+
+    def _folder(self, target: Target, at: Path) -> FilePath:
+        folder = self._folders.get(target.root)
+        if folder is None:
+            raise RpcError(ErrorCode.FORBIDDEN, at=at)
+        return folder
 
 
 @contextmanager
@@ -135,6 +157,20 @@ def _is_file_name(part: str) -> bool:
         return len(part.encode()) <= _LONGEST_PART and part.isprintable()
     except UnicodeEncodeError:
         return False
+
+
+def _lock(folder: int, patience_s: float, at: Path) -> None:
+    """Of the folder itself, so that no file has to be made for it; given back when it is closed, and by a kill."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise RpcError(ErrorCode.BUSY, at=at) from None
+        else:
+            return
+        time.sleep(_ASK_AGAIN_S)
 
 
 def _walk(root: FilePath, parents: list[str]) -> int:

@@ -55,11 +55,12 @@ def _are_distinct(names: Iterable[str]) -> bool:
 
 def _time(value: object) -> datetime:
     # Numbers are times to pydantic.
-    if isinstance(value, str):
-        return datetime.fromisoformat(value)
-    if isinstance(value, datetime):
-        return value
-    raise ValueError("a time is expected")
+    time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(time, datetime):
+        raise ValueError("a time is expected")
+    if time.tzinfo is not None:
+        _utc(time)
+    return time
 
 
 class SqliteSync(Target):
@@ -219,8 +220,11 @@ def _timestamp(value: Any) -> Stored:
 
 
 def _utc(value: datetime) -> str:
-    """Of one width, so that times sort as texts."""
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Of one width, so that times sort as texts. Raises ValueError at the ends of the calendar, where there is none."""
+    try:
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except OverflowError:
+        raise ValueError from None
 
 
 def _date(value: Any) -> Stored:

@@ -18,12 +18,16 @@ from typing import Any
 
 from lorchestra import settings
 from lorchestra.schemas import Envelope
+from lorchestra.storacle.sql import compilation, functions
 from lorchestra.storacle.transports import InProcessTransport
 from tests.data_plane import DataPlane
 from tests.integration import plan_process
 from tests.integration.crash import service_process
 from tests.integration.crash.killing import Events, FineEvents, KillingWorkspace
 from tests.integration.crash.project import Project
+
+# What a service imports late, and each fork would import anew.
+_ALSO_IMPORTED = (compilation, functions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def _work(order: dict[str, Any]) -> dict[str, Any]:
 
 def _send_plan(order: dict[str, Any]) -> dict[str, Any]:
     path = Path(order["plan_to"])
-    events = FineEvents(path.parent, kill_at=order.get("kill_at"))
+    events = FineEvents(path.parent, kill_at=order.get("kill_at"), stop_at=order.get("stop_at"))
     events.watch_process()
     plan_process.send(path, plan_process.mixed_plan(order["seed"], order["ops"]))
     return {"events": events.names}

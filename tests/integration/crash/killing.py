@@ -19,6 +19,7 @@ from lorchestra.schemas import JobDef, RunRecord, StepManifest
 from lorchestra.settings import Settings
 from lorchestra.storacle import RpcClient, StoracleClient
 from lorchestra.storacle.codec import Message
+from lorchestra.storacle.outward.roots import DRAFT_PREFIX
 from lorchestra.storacle.transports import Transport
 from lorchestra.workspace import Workspace
 
@@ -65,7 +66,8 @@ class FineEvents(Events):
 
     def __init__(self, *folders: Path, kill_at: int | None = None, stop_at: int | None = None) -> None:
         super().__init__(kill_at=kill_at, stop_at=stop_at)
-        self._prefixes = tuple(f"{folder}/" for folder in folders)
+        # Drafts of files go by names within a folder that is open.
+        self._prefixes = (*(f"{folder}/" for folder in folders), DRAFT_PREFIX)
 
     def watch_process(self) -> None:
         super().watch_process()
@@ -123,8 +125,8 @@ class KillingStore:
     def open_run(self, record: RunRecord, definition: JobDef, manifests: Sequence[StepManifest], **more: Any) -> None:
         self._events.around("open_run", lambda: self._inner.open_run(record, definition, manifests, **more))
 
-    def open_attempt(self, run_id: str, *, at: datetime, exclusive: bool = False) -> int:
-        return self._events.around("open_attempt", lambda: self._inner.open_attempt(run_id, at=at, exclusive=exclusive))
+    def open_attempt(self, run_id: str, *, at: datetime, **more: Any) -> int:
+        return self._events.around("open_attempt", lambda: self._inner.open_attempt(run_id, at=at, **more))
 
     def advance(self, run_id: str, attempt_n: int, **entries: Any) -> None:
         self._events.around("advance", lambda: self._inner.advance(run_id, attempt_n, **entries))

@@ -124,6 +124,9 @@ class Catalog:
             number = connection.execute("SELECT next FROM _numbers").fetchone()[0]
             connection.execute("UPDATE _numbers SET next = next + 1")
             plain = f"{plain}__{number}"
+        if plain.lower().startswith("sqlite_"):
+            # SQLite keeps such names for itself.
+            plain = f"_{plain}"
         return plain if namespace == PRODUCTION else f"{namespace}__{plain}"
 
     def remember(self, found: Mapping[TableId, Layout]) -> None:

@@ -26,6 +26,7 @@ _CODES = (
     # What a full disk, or a limit of the process on the size of files, comes to be at times.
     ("SQLITE_IOERR_WRITE", ErrorCode.STORAGE_FULL),
     ("SQLITE_IOERR_TRUNCATE", ErrorCode.STORAGE_FULL),
+    ("SQLITE_IOERR_SHMSIZE", ErrorCode.STORAGE_FULL),
     ("SQLITE_BUSY", ErrorCode.BUSY),
     ("SQLITE_LOCKED", ErrorCode.BUSY),
     ("SQLITE_IOERR", ErrorCode.UNAVAILABLE),
@@ -162,9 +163,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     name: str = getattr(error, "sqlite_errorname", type(error).__name__)
+    if isinstance(error, sqlite3.Error) and _code(error) is ErrorCode.STORAGE_FULL:
+        return f"the disk is full; free some space and try again [{name}]"
     return {
         "SQLITE_NOTADB": "it is no SQLite file; move it away, or restore it from a backup [SQLITE_NOTADB]",
         "SQLITE_CORRUPT": "it is damaged; move it away, or restore it from a backup [SQLITE_CORRUPT]",
-        "SQLITE_FULL": "the disk is full; free some space and try again [SQLITE_FULL]",
         "SQLITE_CANTOPEN": "SQLite may not open it; look at who owns it [SQLITE_CANTOPEN]",
     }.get(name, f"SQLite refuses [{name}]")

@@ -51,13 +51,17 @@ def timestamp(value: str | datetime) -> str:
         value = datetime.fromisoformat(value)
     if not isinstance(value, datetime):
         raise TypeError
-    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        # At the ends of the calendar, a time may have no UTC.
+        raise ValueError from None
     return aware.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """Rows with the same columns: those that hold texts, and what makes a value of SQLite's of the others, or of all."""
+    """Rows with the same columns: which hold texts, and what makes a value of SQLite's of the others, or of all."""
 
     texts: Callable[[Mapping[str, Any]], Sequence[Any]]
     others: tuple[tuple[str, Callable[[Any], SqlValue]], ...]
@@ -186,11 +190,16 @@ class DeclaredLayout:
         return tuple((column.name, given.get(column.role)) for column in self.table.columns)
 
     def _hash(self, says: Mapping[str, SqlValue], old: Mapping[str, Any]) -> bytes:
+        """Raises UnicodeError for a text with half a character."""
         content: list[Any] = [says[name] if name in says else old.get(name) for name in self._hashed]
         # Texts of JSON come last, and are long: they are hashed as they are, and not written as JSON once more.
         plain = content[: self._plain]
         texts = content[self._plain :]
-        digest = hashlib.blake2b(orjson.dumps([*plain, *[text and len(text) for text in texts]]), digest_size=16)
+        try:
+            said = orjson.dumps([*plain, *[text and len(text) for text in texts]])
+        except TypeError:
+            raise UnicodeError from None
+        digest = hashlib.blake2b(said, digest_size=16)
         for text in texts:
             if text is not None:
                 digest.update(text.encode())

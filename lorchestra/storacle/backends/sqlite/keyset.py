@@ -11,6 +11,7 @@ from lorchestra.storacle.backends.sqlite.layout import SqlValue
 from lorchestra.storacle.backends.sqlite.sources import Source
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.fields import Field
+from lorchestra.storacle.plain_values import can_be_compared
 from lorchestra.storacle.read_spec import Order
 from lorchestra.storacle.service import RpcError
 
@@ -54,7 +55,7 @@ class Ordering:
         place = list(after)
         if self.has_ties and place:
             skip = place.pop()
-        if len(place) != len(self.terms) or not all(_is_plain(value) for value in (*place, skip)):
+        if len(place) != len(self.terms) or not all(can_be_compared(value) for value in (*place, skip)):
             raise RpcError(ErrorCode.INVALID_PARAMS, at=("after",))
         if not isinstance(skip, int) or skip < 0:
             raise RpcError(ErrorCode.INVALID_PARAMS, at=("after",))
@@ -132,7 +133,3 @@ def _bytes(place: Any) -> bytes:
         return bytes.fromhex(place)
     except (TypeError, ValueError):
         raise RpcError(ErrorCode.INVALID_PARAMS, at=("after",)) from None
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (str, int, float))

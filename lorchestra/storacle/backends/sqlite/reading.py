@@ -24,6 +24,8 @@ from lorchestra.storacle.tables import Type
 
 PAGE_BYTES = 4 * 1024 * 1024
 
+_MOST_ROWS = 2**63 - 1
+
 _READ: Path = ("read",)
 _WHERE: Path = (*_READ, "where")
 
@@ -125,7 +127,7 @@ class _Selection:
         terms, term_values = ordering.selected
         selected = ", ".join([*terms, *(output.sql for output in self._outputs.values())])
         values = [*term_values, *(value for output in self._outputs.values() for value in output.values)]
-        end = "" if limit is None else f" LIMIT {limit + skip}"
+        end = "" if limit is None else f" LIMIT {min(limit + skip, _MOST_ROWS)}"
         sql = f"SELECT {selected} FROM {quoted(source.physical)}{clause.sql} ORDER BY {ordering.sql}{end}"
         places = ordering.places(after)
         for number, found in enumerate(connection.execute(sql, [*values, *clause.values])):

@@ -37,6 +37,8 @@ class Expression:
     type: Type | None = None
     json: Field | None = None
     may_be_null: bool = True
+    document: str = ""
+    """SQL that gives the JSON text of a path."""
 
     @property
     def kind(self) -> int | None:
@@ -45,7 +47,7 @@ class Expression:
     def is_kind(self, kind: int) -> tuple[str, tuple[SqlValue, ...]]:
         """A condition that holds when the value of the row is of a kind."""
         if self.json is not None:
-            return f"json_type({quoted(self.json.column)}, ?) IN {_JSON_TYPES[kind]}", (self.json.json_path,)
+            return f"json_type({self.document}, ?) IN {_JSON_TYPES[kind]}", (self.json.json_path,)
         return f"typeof({self.sql}) IN {_STORAGE[kind]}", ()
 
 
@@ -86,13 +88,14 @@ class Source:
     def expression(self, wanted: Field) -> Expression | None:
         """None for a column that is not there."""
         wanted = self._within_text(wanted)
+        if not self._has(wanted.column):
+            # Asked of every column: SQLite takes a name in quotes that is none for a text.
+            return None
         if wanted.path:
             if self._type(wanted.column) not in (Type.JSON, None):
                 return None
-            value = f"json_extract({quoted(wanted.column)}, ?)"
-            return Expression(value, (wanted.json_path,), json=wanted)
-        if not self._has(wanted.column):
-            return None
+            document = self._document(wanted.column)
+            return Expression(f"json_extract({document}, ?)", (wanted.json_path,), json=wanted, document=document)
         name = quoted(wanted.column)
         if wanted.column == CONTENT_HASH:
             return Expression(f"lower(hex({name}))", (), Type.STRING, may_be_null=False)
@@ -106,10 +109,17 @@ class Source:
         type_ = self._type(wanted.column)
         if wanted.path:
             # As JSON again: only that tells true from 1, and gives objects and lists.
-            return Output(f"{name} -> ?", (wanted.json_path,), _json) if type_ in (Type.JSON, None) else None
+            document = self._document(wanted.column)
+            return Output(f"{document} -> ?", (wanted.json_path,), _json) if type_ in (Type.JSON, None) else None
         if wanted.column == CONTENT_HASH:
             return Output(f"lower(hex({name}))", (), _as_is)
         return Output(name, (), _OUT.get(type_, _as_is) if type_ else _as_is)
+
+    def _document(self, column: str) -> str:
+        name = quoted(column)
+        # Without a type, the column of a view may hold any text.
+        is_json = self.holds_texts or self._type(column) is Type.JSON
+        return name if is_json else f"(CASE WHEN json_valid({name}) THEN {name} END)"
 
     def _within_text(self, wanted: Field) -> Field:
         if not self.holds_texts or wanted.column in self.hidden:

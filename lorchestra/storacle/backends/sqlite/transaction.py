@@ -40,7 +40,12 @@ class SqliteTransaction:
             raise RpcError(ErrorCode.FENCED)
 
     def apply(self, op: ReadyOp) -> Counts:
-        return METHODS[op.method](self, op.params, op.at, Moment(self._at, self._meta.run_id, tag_of(op.key)))
+        try:
+            return METHODS[op.method](self, op.params, op.at, Moment(self._at, self._meta.run_id, tag_of(op.key)))
+        except UnicodeError:
+            # A text with half a character, which comes from a caller in this process alone: to look for it in every
+            # row would cost more than this does.
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=op.at) from None
 
     def recorded(self, key: str) -> Counts | None:
         row = self._connection.execute(

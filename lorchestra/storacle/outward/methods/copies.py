@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from lorchestra.errors import Path
 from lorchestra.storacle.backends.base import Counts, NamespaceObject
 from lorchestra.storacle.outward.base import Reach
@@ -27,6 +29,9 @@ class CopyMethod:
     def makes(self, params: SqliteSync, namespace: str, at: Path) -> NamespaceObject:
         file = self._roots.name_of(params, namespace=namespace, at=at)
         return NamespaceObject(kind="sqlite", name=f"{file}{_TABLE}{params.table}")
+
+    def alone(self, params: SqliteSync, at: Path) -> AbstractContextManager[object]:
+        return self._roots.alone(params, at=at)
 
     def remove(self, made: NamespaceObject, namespace: str) -> None:
         file, _, table = made.name.rpartition(_TABLE)

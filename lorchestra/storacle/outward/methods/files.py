@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 from lorchestra.clock import Clock
 from lorchestra.errors import Path
@@ -25,6 +25,9 @@ class FileMethod:
 
     def makes(self, params: FileWrite, namespace: str, at: Path) -> NamespaceObject:
         return NamespaceObject(kind="file", name=self._roots.name_of(params, namespace=namespace, at=at))
+
+    def alone(self, params: FileWrite, at: Path) -> AbstractContextManager[object]:
+        return self._roots.alone(params, at=at)
 
     def remove(self, made: NamespaceObject, namespace: str) -> None:
         with clearing(self._roots, made.name, namespace=namespace) as place:

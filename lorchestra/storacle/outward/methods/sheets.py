@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from lorchestra.errors import Path
@@ -22,6 +24,7 @@ class SheetMethod:
     def __init__(self, access: SheetsAccess) -> None:
         self._access = access
         self._writer = SheetsWriter(access)
+        self._one_at_a_time = threading.Lock()
 
     def carry_out(self, params: SheetsWriteTable, reach: Reach, at: Path) -> Counts:
         with selected(params.read, reach, at) as selection:
@@ -31,6 +34,10 @@ class SheetMethod:
 
     def makes(self, params: SheetsWriteTable, namespace: str, at: Path) -> NamespaceObject:
         return NamespaceObject(kind="sheet", name=f"{params.spreadsheet_id}/{params.title(namespace, at)}")
+
+    def alone(self, params: SheetsWriteTable, at: Path) -> AbstractContextManager[object]:
+        # Google has no lock to give, so this keeps apart only those who share a service.
+        return self._one_at_a_time
 
     def remove(self, made: NamespaceObject, namespace: str) -> None:
         spreadsheet_id, _, title = made.name.partition("/")
