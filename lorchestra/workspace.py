@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorchestra import settings as project_settings
 from lorchestra.callable import CallableRegistry, project_registry
-from lorchestra.clock import SystemClock
+from lorchestra.clock import SystemClock, new_run_id
 from lorchestra.compiler import compile_job
 from lorchestra.errors import ChangedSince, CompileError, ConfigurationError, DefinitionError, Problem
 from lorchestra.executor import FINISHED, Executor
@@ -38,7 +39,8 @@ from lorchestra.supervision.cancellation import Cancellation
 
 if TYPE_CHECKING:
     from lorchestra.settings.secret_ref import SecretRef
-    from lorchestra.storacle.backends.sqlite import SqliteBackend
+    from lorchestra.storacle.backends.base import Backend as DataBackend
+    from lorchestra.storacle.checkup import Checkup
     from lorchestra.storacle.ledger import Written
     from lorchestra.storacle.outward.sheets_http.exchange import SheetsAccess
     from lorchestra.storacle.transports.http import HttpTransport
@@ -74,7 +76,7 @@ class Workspace:
         self._observer = observer
         self._cancellation = cancellation
         self._keep_values = keep_values
-        self._data: SqliteBackend | None = None
+        self._data: DataBackend | None = None
 
     @classmethod
     def open(
@@ -138,15 +140,31 @@ class Workspace:
                 "storacle.kind keeps data itself"
             )
         # Imported here because a command that runs nothing needs no data.
-        from lorchestra.storacle.backends.sqlite import SqliteBackend
         from lorchestra.storacle.data_service import DataService
         from lorchestra.storacle.outward.methods import outward_methods
         from lorchestra.storacle.outward.roots import Roots
 
         outward = outward_methods(Roots(chosen.roots), SystemClock(), self._sheets_access())
-        path = chosen.path if chosen.kind is StoracleKind.SQLITE else None
-        self._data = SqliteBackend(path, ledger_kept=chosen.ledger_keep)
+        self._data = self._bigquery() if chosen.kind is StoracleKind.BIGQUERY else self._sqlite()
         return DataService(self._data, outward)
+
+    def _sqlite(self) -> DataBackend:
+        from lorchestra.storacle.backends.sqlite import SqliteBackend
+
+        chosen = self.settings.storacle
+        path = chosen.path if chosen.kind is StoracleKind.SQLITE else None
+        return SqliteBackend(path, ledger_kept=chosen.ledger_keep)
+
+    def _bigquery(self) -> DataBackend:
+        # Imported here because Google's library takes longer to import than all of lorchestra, and may be missing.
+        try:
+            from lorchestra.storacle.backends.bigquery import BigQueryBackend
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                "storacle.kind is bigquery, and google-cloud-bigquery is not installed; install lorchestra with the "
+                "extra `bigquery`"
+            ) from error
+        return BigQueryBackend(self.settings.storacle.bigquery_config(self._environ))
 
     def _sheets_access(self) -> SheetsAccess | None:
         chosen = self.settings.storacle.sheets
@@ -162,6 +180,9 @@ class Workspace:
     @cached_property
     def remote(self) -> HttpTransport:
         """The way to a storacle elsewhere."""
+        return self._new_remote()
+
+    def _new_remote(self) -> HttpTransport:
         # Imported here because httpx takes longer to import than `lorchestra --help` may take in all.
         from lorchestra.storacle.transports.http import HttpTransport
 
@@ -180,6 +201,30 @@ class Workspace:
         from lorchestra.storacle import ledger
 
         return tuple(ledger.find(self.client, _operator(namespace_of(smoke_namespace)), key))
+
+    def checkup(self) -> Checkup:
+        """A look at the storacle of the settings, in a smoke namespace of its own."""
+        # Imported here because only this needs it.
+        from lorchestra.storacle.checkup import Checkup
+
+        namespace = namespace_of(f"check{os.urandom(5).hex()}")
+        return Checkup(self._new_client, namespace=namespace, run_id=new_run_id(SystemClock().now()))
+
+    @contextmanager
+    def _new_client(self) -> Iterator[StoracleClient]:
+        """A client that shares with others only what other processes would share, too."""
+        chosen = self.settings.storacle
+        if chosen.kind is StoracleKind.MEMORY:
+            yield self.client
+            return
+        if chosen.kind is StoracleKind.HTTP:
+            with closing(self._new_remote()) as remote:
+                yield RpcClient(remote)
+            return
+        from lorchestra.storacle.data_service import DataService
+
+        with closing(self._bigquery() if chosen.kind is StoracleKind.BIGQUERY else self._sqlite()) as backend:
+            yield RpcClient(InProcessTransport(DataService(backend)))
 
     def serve(self, *, host: str, port: int, token: SecretRef | None, ready: Callable[[str], None]) -> None:
         """Offer the storacle of this process to others, until a signal says to stop. `token` is the settings' own
@@ -294,9 +339,9 @@ class Workspace:
         )
 
     def _compile_again(self, record: RunRecord, envelope: Envelope, *, accept_changes: bool) -> JobInstance:
-        """The job in the version the run was started with; when that is gone and changes are accepted, as it is now."""
-        if record.job_version in self.registry.versions(record.job_id):
-            return self.compile(envelope.model_copy(update={"version": record.job_version}))
+        """The job in the version the run had last; when that is gone and changes are accepted, as it is now."""
+        if record.basis.job_version in self.registry.versions(record.job_id):
+            return self.compile(envelope.model_copy(update={"version": record.basis.job_version}))
         if not accept_changes:
             raise ChangedSince(run_id=record.run_id, changed=f"the version of '{record.job_id}'")
         return self.compile(envelope.model_copy(update={"version": None}))
@@ -317,7 +362,7 @@ class Workspace:
 
     def _envelope_of(self, record: RunRecord) -> Envelope:
         values: Any = {}
-        if record.envelope.has_values:
+        if record.envelope.has_values or record.accepted:
             values = self.store.private.get(record.run_id, "envelope")
         return Envelope(
             job_id=record.job_id,

@@ -37,7 +37,7 @@ class Commands(LazyGroup):
         "runs": ("lorchestra.cli.runs", "List, show, resume and prune runs."),
         "callables": ("lorchestra.cli.callables", "List what jobs can call."),
         "ledger": ("lorchestra.cli.ledger", "Say who wrote a row."),
-        "storacle": ("lorchestra.cli.storacle", "Serve the data plane to other processes."),
+        "storacle": ("lorchestra.cli.storacle", "Serve the data plane to other processes, and check it."),
         "smoke": ("lorchestra.cli.smoke", "List and remove what smoke runs made."),
         "sql": ("lorchestra.cli.sql", "See what SQL is supported."),
         "schema": ("lorchestra.cli.schema", "Print the JSON Schema of a kind of file."),

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorchestra.cli import output
-from lorchestra.cli.state import State
+from lorchestra.cli import exit_codes, output
+from lorchestra.cli.exec_ import AsJson
+from lorchestra.cli.state import Finished, State
 from lorchestra.cli.values import not_empty
 
+if TYPE_CHECKING:
+    from lorchestra.storacle.checkup import Finding
+
 app = typer.Typer(
-    help="Serve the data plane to other processes.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+    help="Serve the data plane to other processes, and check it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
-
-
-@app.callback()
-def _group() -> None:
-    """A group, also while it has one command."""
 
 
 @app.command()
@@ -49,6 +51,32 @@ def serve(
     state.configure_logging()
     with state.workspace() as workspace:
         workspace.serve(host=host, port=port, token=reference, ready=_tell)
+
+
+@app.command()
+def check(context: typer.Context, as_json: AsJson = False) -> None:
+    """Check that the storacle of the settings does what it promises.
+
+    It opens a run, reads the tables, writes and reads rows, and lets two writers race, in a smoke namespace of its own
+    that is removed afterwards.
+
+    Example: lorchestra storacle check --profile prod
+    """
+    state: State = context.obj
+    state.configure_logging()
+    found: list[Finding] = []
+    with state.workspace() as workspace:
+        for finding in workspace.checkup().findings():
+            found.append(finding)
+            if not as_json:
+                output.line(f"{'ok' if finding.is_ok else 'failed':8}{finding.name}: {finding.said}")
+                sys.stdout.flush()
+    if as_json:
+        output.as_json([{"check": one.name, "ok": one.is_ok, "said": one.said} for one in found])
+    if not all(one.is_ok for one in found):
+        if not as_json:
+            output.error("error: the storacle does not do all of this; docs/troubleshooting.md says what errors mean")
+        raise Finished(exit_codes.CONFIGURATION)
 
 
 def _tell(url: str) -> None:

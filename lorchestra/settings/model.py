@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -19,6 +19,7 @@ from lorchestra.settings.secret_ref import SecretRef
 
 if TYPE_CHECKING:
     from lorchestra.handlers.llm_config import LlmConfig
+    from lorchestra.storacle.backends.bigquery import BigQueryConfig
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
@@ -32,6 +33,7 @@ class RunStoreKind(StrEnum):
 class StoracleKind(StrEnum):
     SQLITE = "sqlite"
     MEMORY = "memory"
+    BIGQUERY = "bigquery"
     HTTP = "http"
 
 
@@ -78,8 +80,31 @@ class SheetsSettings(Value):
         return _plain(url)
 
 
+class BigQuerySettings(Value):
+    """BigQuery, for `storacle.kind: bigquery`. `default` are the credentials that the machine has of its own."""
+
+    project: str | None = Field(default=None, description="The id of the project that has the datasets and the jobs.")
+    location: str | None = Field(default=None, description="Where datasets are made and jobs run, such as 'EU'.")
+    datasets: dict[Name, str] = Field(
+        default_factory=dict, description="The ids of datasets by the names that jobs have for them."
+    )
+    max_bytes_billed: int | None = Field(default=None, ge=1, description="The most that one query may be billed for.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Put on every job.")
+    credentials: SecretRef | Literal["default"] = Field(
+        default="default", description="Where the JSON of a service account's key is kept; never itself."
+    )
+    endpoint: str | None = Field(default=None, repr=False, description="Another address of the interface.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        return _plain(url)
+
+
 class StoracleSettings(Value):
-    """The data plane: `sqlite` keeps its data in a file, `memory` forgets it with the process, `http` is elsewhere."""
+    """The data plane: `sqlite` keeps its data in a file, `memory` forgets it with the process, `bigquery` in BigQuery,
+    `http` is elsewhere.
+    """
 
     kind: StoracleKind = StoracleKind.SQLITE
     path: Path = Field(default=Path(".lorchestra/data.db"), description="The file of `sqlite`.")
@@ -92,6 +117,7 @@ class StoracleSettings(Value):
         description="The folders that `file.write` and `sqlite.sync` may write below, by name; none without any.",
     )
     sheets: SheetsSettings | None = None
+    bigquery: BigQuerySettings = BigQuerySettings()
     ledger_keep: Duration = Field(
         default=timedelta(days=400),
         # pydantic would say it as ISO 8601 does.
@@ -103,6 +129,24 @@ class StoracleSettings(Value):
     @classmethod
     def _plain_url(cls, url: str | None) -> str | None:
         return _plain(url)
+
+    def bigquery_config(self, environ: Mapping[str, str]) -> BigQueryConfig:
+        """What the backend needs; the key is fetched from the environment or its file when it is used."""
+        # Loaded here: Google's library is slow to import, and few projects have it.
+        from lorchestra.storacle.backends.bigquery import BigQueryConfig
+
+        chosen = self.bigquery
+        assert chosen.project is not None
+        return BigQueryConfig(
+            project=chosen.project,
+            location=chosen.location,
+            datasets=chosen.datasets,
+            max_bytes_billed=chosen.max_bytes_billed,
+            labels=chosen.labels,
+            credentials=None if chosen.credentials == "default" else partial(chosen.credentials.reveal, environ),
+            endpoint=chosen.endpoint,
+            ledger_kept=self.ledger_keep,
+        )
 
 
 class LogSettings(Value):
@@ -184,13 +228,18 @@ class EffectiveSections(Sections):
     def _says_where_storacle_is(self) -> Self:
         if self.storacle.kind is StoracleKind.HTTP and self.storacle.url is None:
             raise ValueError("found storacle.kind http without storacle.url; expected the address of the service")
+        if self.storacle.kind is StoracleKind.BIGQUERY and self.storacle.bigquery.project is None:
+            raise ValueError("found storacle.kind bigquery without storacle.bigquery.project; expected its id")
         return self
 
 
-def _below(sheets: SheetsSettings | None, root: Path) -> SheetsSettings | None:
-    if sheets is None or sheets.credentials == "default":
-        return sheets
-    return sheets.model_copy(update={"credentials": sheets.credentials.below(root)})
+Google = TypeVar("Google", "SheetsSettings | None", BigQuerySettings)
+
+
+def _below(section: Google, root: Path) -> Google:
+    if section is None or section.credentials == "default":
+        return section
+    return section.model_copy(update={"credentials": section.credentials.below(root)})
 
 
 class Settings(EffectiveSections):
@@ -213,6 +262,7 @@ class Settings(EffectiveSections):
             "token": token.below(root) if token else None,
             "roots": MappingProxyType(roots),
             "sheets": _below(self.storacle.sheets, root),
+            "bigquery": _below(self.storacle.bigquery, root),
         }
         complete: dict[str, Any] = {
             "root": root,

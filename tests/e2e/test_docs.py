@@ -196,6 +196,7 @@ def properties(kind: str, part: str | None) -> dict[str, Any]:
         ("docs/settings.md", "run_store", "settings", "RunStoreSettings"),
         ("docs/settings.md", "storacle", "settings", "StoracleSettings"),
         ("docs/settings.md", "sheets", "settings", "SheetsSettings"),
+        ("docs/settings.md", "bigquery", "settings", "BigQuerySettings"),
         ("docs/settings.md", "llm", "settings", "LlmSection"),
         ("docs/settings.md", "log", "settings", "LogSettings"),
     ],

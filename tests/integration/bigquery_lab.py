@@ -24,13 +24,15 @@ META = RpcMeta(
 
 
 class BigQueryLab:
-    """Its runs are opened before anything is written."""
+    """Its run is opened before anything is written."""
 
-    def __init__(self, standin: BigQueryStandIn, backend: BigQueryBackend, *, meta: RpcMeta = META) -> None:
+    def __init__(
+        self, standin: BigQueryStandIn, backend: BigQueryBackend, *, meta: RpcMeta = META, opens_run: bool = True
+    ) -> None:
         self.standin = standin
         self.backend = backend
         self.client = RpcClient(InProcessTransport(DataService(backend)), page_rows=2)
-        self.meta = replace(meta, token=self.client.open_run(meta))
+        self.meta = replace(meta, token=self.client.open_run(meta)) if opens_run else meta
         self._names = map(str, count())
 
     def op(self, method: str, rows: Sequence[Any], *, table: str = "raw.raw_objects", **more: Any) -> StoracleOp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -301,6 +302,48 @@ def test_statements_declare_tables_as_the_api_does(client: bigquery.Client) -> N
     config = QueryJobConfig(destination=f"{client.project}.raw.copy", write_disposition="WRITE_TRUNCATE")
     assert [row.values() for row in client.query("SELECT 1 AS one", job_config=config).result()] == [(1,)]
     assert client.get_table("raw.copy").num_rows == 1
+
+
+def test_json_is_taken_apart_and_put_together(client: bigquery.Client) -> None:
+    sql = """
+        SELECT JSON_SET(j, '$.a', JSON_QUERY(j, '$.b'), '$.new', 'text'), JSON_SET(JSON '{}', '$.n', NULL),
+            JSON_TYPE(JSON_QUERY(j, '$.a')), JSON_TYPE(JSON_QUERY(j, '$.b')), JSON_TYPE(JSON_QUERY(j, '$.c')),
+            JSON_TYPE(JSON_QUERY(j, '$.d')), JSON_TYPE(j)
+        FROM (SELECT JSON '{"d": null, "c": "x", "b": [true], "a": 1}' AS j)
+    """
+    assert answer(client, sql) == [
+        (
+            {"a": [True], "b": [True], "c": "x", "d": None, "new": "text"},
+            {"n": None},
+            *("number", "array", "string", "null", "object"),
+        )
+    ]
+    assert answer(client, "SELECT JSON_TYPE(JSON_QUERY(JSON '{}', '$.none'))") == [(None,)]
+    with pytest.raises(MethodNotImplemented, match="JSON_SET"):
+        answer(client, "SELECT JSON_SET(JSON '{}', '$.a.b', 1)")
+
+
+def test_of_several_who_make_a_table_at_once_one_does(client: bigquery.Client) -> None:
+    told: list[bool] = []
+
+    def make() -> None:
+        try:
+            client.create_table(bigquery.Table(f"{client.project}.raw.t", SCHEMA))
+            told.append(True)
+        except Conflict:
+            told.append(False)
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == [False] * 7 + [True]
+
+
+def test_a_view_keeps_its_labels(client: bigquery.Client) -> None:
+    answer(client, "CREATE VIEW raw.v OPTIONS (labels = [('owner', 'me')]) AS SELECT 1 AS one")
+    assert client.get_table("raw.v").labels == {"owner": "me"}
 
 
 def test_a_malformed_request_is_refused_and_says_where(standin: BigQueryStandIn, client: bigquery.Client) -> None:

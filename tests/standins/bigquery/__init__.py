@@ -17,8 +17,9 @@ What it does not prove:
 - Isolation as BigQuery implements it: transactions read a snapshot, and conflict by table as the documentation says,
   but queueing, retries of conflicting DML, and sessions are BigQuery's own.
 - The SQL itself. sqlglot translates and DuckDB runs: names of tables are not case-sensitive, DATETIME and GEOGRAPHY do
-  not exist, BIGNUMERIC is NUMERIC, a TIMESTAMP cast to STRING has no zone, partition filters are not demanded, integer
-  overflow, NaN, collation, rounding, and texts of errors may differ. A file loaded badly fails in other words.
+  not exist, JSON_SET sets members of the object itself alone, what PARSE_JSON is told of wide numbers is ignored,
+  BIGNUMERIC is NUMERIC, a TIMESTAMP cast to STRING has no zone, partition filters are not demanded, integer overflow,
+  NaN, collation, rounding, and texts of errors may differ. A file loaded badly fails in other words.
 - That Google's service accepts what its discovery document describes.
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from tests.standins.bigquery.errors import JSONObject, Refusal
 from tests.standins.bigquery.sql.engine import Engine
 from tests.standins.bigquery.sql.values import quoted
@@ -11,13 +13,16 @@ class Datasets:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._kept: dict[str, JSONObject] = {}
+        self._making = threading.Lock()
 
     def insert(self, given: JSONObject) -> JSONObject:
         name = given["datasetReference"]["datasetId"]
-        if name in self._kept:
-            raise Refusal("duplicate", f"Already Exists: Dataset {self._engine.project}:{name}")
-        self._engine.run(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
-        return self._keep(name, given)
+        # Of several who make a dataset at once, one does.
+        with self._making:
+            if name in self._kept:
+                raise Refusal("duplicate", f"Already Exists: Dataset {self._engine.project}:{name}")
+            self._engine.run(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
+            return self._keep(name, given)
 
     def adopt(self, name: str) -> None:
         """A schema made by a statement."""

@@ -111,6 +111,12 @@ class Faults:
         """Say RUNNING for that many polls, however soon the job is done."""
         self._jobs.append(JobFault(matching=matching, times=times, polls=polls))
 
+    def clear(self) -> None:
+        """Nothing goes wrong from now on."""
+        with self._lock:
+            self._requests.clear()
+            self._jobs.clear()
+
     @property
     def pending(self) -> int:
         """How many faults no request and no job has met yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,22 +25,25 @@ class Tables:
         self._datasets = datasets
         self._declared: dict[tuple[str, str], JSONObject] = {}
         self._versions = itertools.count(1)
+        self._making = threading.Lock()
         engine.observe_ddl = self._observe
 
     def insert(self, dataset: str, given: JSONObject) -> JSONObject:
         self._datasets.get(dataset)
         refuse_other_fields(given, honoured.TABLE, "tables.insert")
         name = given["tableReference"]["tableId"]
-        if self.kind_of(dataset, name) is not None:
-            raise Refusal("duplicate", f"Already Exists: Table {self._path(dataset, name)}")
-        if "view" in given:
-            if given["view"].get("useLegacySql") is not False:
-                raise unsupported("legacy SQL (useLegacySql must be false)")
-            self._run(dataset, f"CREATE VIEW `{dataset}`.`{name}` AS {given['view']['query']}")
-        else:
-            self.create(dataset, name, (given.get("schema") or {}).get("fields") or [])
-        self._declare(dataset, name, given)
-        return self.get(dataset, name)
+        # Of several who make a table at once, one does.
+        with self._making:
+            if self.kind_of(dataset, name) is not None:
+                raise Refusal("duplicate", f"Already Exists: Table {self._path(dataset, name)}")
+            if "view" in given:
+                if given["view"].get("useLegacySql") is not False:
+                    raise unsupported("legacy SQL (useLegacySql must be false)")
+                self._run(dataset, f"CREATE VIEW `{dataset}`.`{name}` AS {given['view']['query']}")
+            else:
+                self.create(dataset, name, (given.get("schema") or {}).get("fields") or [])
+            self._declare(dataset, name, given)
+            return self.get(dataset, name)
 
     def create(self, dataset: str, name: str, fields: list[JSONObject], *, replace: bool = False) -> None:
         # DuckDB needs a column; a table without a schema waits for one.
@@ -174,7 +178,8 @@ class Tables:
             self._declared.pop((dataset, name), None)
         elif done.kind == "CREATE_VIEW":
             query = done.tree.expression.sql(dialect="bigquery")
-            self._declare(dataset, name, {"view": {"query": query, "useLegacySql": False}})
+            said = {name: value for name, value in _declared_by(done.tree).items() if name in ("labels", "description")}
+            self._declare(dataset, name, {"view": {"query": query, "useLegacySql": False}, **said})
         elif done.kind.startswith("CREATE_TABLE") and not (done.tree.args.get("exists") and self._known(dataset, name)):
             self._declare(dataset, name, _declared_by(done.tree))
         else:

@@ -32,6 +32,17 @@ _BIGQUERY_TYPE = r"""
         WHEN name LIKE '%[]' THEN 'ARRAY<' || bigquery_word(name[:-3]) || '>' ELSE bigquery_word(name) END;
 """
 
+# BigQuery keeps the members of an object in the order of their names.
+_JSON_FUNCTIONS = """
+    CREATE MACRO bigquery_json_type(value) AS CASE json_type(value)
+        WHEN 'VARCHAR' THEN 'string' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array'
+        WHEN 'NULL' THEN 'null' ELSE CASE WHEN value IS NULL THEN NULL ELSE 'number' END END;
+    CREATE MACRO bigquery_json_set(object, member, value) AS (
+        SELECT json_group_object(name, CASE WHEN name = member THEN COALESCE(to_json(value), CAST('null' AS JSON))
+            ELSE json_extract(object, '$."' || name || '"') END)
+        FROM (SELECT unnest(list_sort(list_distinct(list_append(json_keys(object), member)))) AS name));
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementResult:
@@ -58,6 +69,7 @@ class Engine:
         self.observe_ddl: DdlObserver = lambda _: None
         self._root = duckdb.connect(":memory:")
         self._root.execute(_BIGQUERY_TYPE)
+        self._root.execute(_JSON_FUNCTIONS)
 
     def session(self) -> Session:
         return Session(self, self._root.cursor())

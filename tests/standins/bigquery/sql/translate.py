@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from tests.standins.bigquery.sql.values import Typed
 # Clauses without a meaning for DuckDB (partitioning, options) are expected, and kept elsewhere.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
+_MEMBER = re.compile(r"\$\.([A-Za-z_]\w*)")
 _ZONED = exp.DataType.Type.TIMESTAMPTZ
 _NUMBERS = {exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGDECIMAL}
 
@@ -31,6 +33,8 @@ class UtcDuckDB(DuckDB):
             **DuckDBGenerator.TRANSFORMS,
             exp.CurrentTimestamp: lambda self, e: "CAST(NOW() AS TIMESTAMP)",
             exp.UnixToTime: lambda self, e: f"CAST({DuckDBGenerator.TRANSFORMS[exp.UnixToTime](self, e)} AS TIMESTAMP)",
+            exp.JSONType: lambda self, e: self.func("bigquery_json_type", e.this),
+            exp.JSONSet: lambda self, e: _json_set(self, e),
             exp.CurrentDate: lambda self, e: "CAST(CAST(NOW() AS TIMESTAMP) AS DATE)",
         }
 
@@ -49,6 +53,18 @@ class UtcDuckDB(DuckDB):
             # Through the type with a zone, because the plain one ignores an offset in a text.
             zoned = kind.replace("TIMESTAMP", "TIMESTAMPTZ")
             return f"CAST({text.removesuffix(kind + ')')}{zoned}) AS {kind})"
+
+
+def _json_set(generator: DuckDBGenerator, node: exp.JSONSet) -> str:
+    """JSON_SET of members of the object itself, one after the other."""
+    found = generator.sql(node.this)
+    for path, value in zip(node.expressions[::2], node.expressions[1::2], strict=True):
+        member = _MEMBER.fullmatch(path.name) if path.is_string else None
+        if member is None:
+            raise unsupported("JSON_SET below the members of an object")
+        name = exp.Literal.string(member[1])
+        found = f"bigquery_json_set({found}, {generator.sql(name)}, {generator.sql(value)})"
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,13 +228,15 @@ def _bind(tree: exp.Expr, scope: Scope) -> dict[str, Any]:
             if name not in scope.parameters:
                 raise Refusal("invalidQuery", f"Query parameter '{name}' not found")
             node.replace(bound(f"p_{name}", scope.parameters[name]))
-    if scope.variables:
+    columns = [column for column in tree.find_all(exp.Column) if not column.table]
+    variables = [column for column in columns if column.name.lower() in scope.variables]
+    if variables:
         # A column hides a variable of its name, as in BigQuery.
         tables = [(table.db, table.name) for table in tree.find_all(exp.Table)]
         hidden = {name for database, table in tables for name in scope.columns_of(database, table)}
-        for column in list(tree.find_all(exp.Column)):
+        for column in variables:
             name = column.name.lower()
-            if not column.table and name in scope.variables and name not in hidden:
+            if name not in hidden:
                 column.replace(bound(f"v_{name}", scope.variables[name]))
     return values
 
