@@ -40,6 +40,7 @@ from lorchestra.supervision.cancellation import Cancellation
 if TYPE_CHECKING:
     from lorchestra.settings.secret_ref import SecretRef
     from lorchestra.storacle.backends.base import Backend as DataBackend
+    from lorchestra.storacle.backends.sqlite import SqliteBackend
     from lorchestra.storacle.checkup import Checkup
     from lorchestra.storacle.ledger import Written
     from lorchestra.storacle.outward.sheets_http.exchange import SheetsAccess
@@ -148,7 +149,7 @@ class Workspace:
         self._data = self._bigquery() if chosen.kind is StoracleKind.BIGQUERY else self._sqlite()
         return DataService(self._data, outward)
 
-    def _sqlite(self) -> DataBackend:
+    def _sqlite(self) -> SqliteBackend:
         from lorchestra.storacle.backends.sqlite import SqliteBackend
 
         chosen = self.settings.storacle
@@ -208,7 +209,17 @@ class Workspace:
         from lorchestra.storacle.checkup import Checkup
 
         namespace = namespace_of(f"check{os.urandom(5).hex()}")
-        return Checkup(self._new_client, namespace=namespace, run_id=new_run_id(SystemClock().now()))
+        return Checkup(
+            self._new_client,
+            namespace=namespace,
+            run_id=new_run_id(SystemClock().now()),
+            look_at_file=self._look_at_file if self.settings.storacle.kind is StoracleKind.SQLITE else None,
+        )
+
+    def _look_at_file(self) -> str:
+        with closing(self._sqlite()) as backend:
+            backend.require_intact()
+        return "the data file is intact"
 
     @contextmanager
     def _new_client(self) -> Iterator[StoracleClient]:

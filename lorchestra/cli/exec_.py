@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 run_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
+
 class ReadNamespace(StrEnum):
     PROD = "prod"
 

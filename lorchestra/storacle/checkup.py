@@ -39,8 +39,12 @@ class _Wrong(Exception):
 class Checkup:
     """`namespace` is one that nobody uses, such as `smoke_check1f00`."""
 
-    def __init__(self, new_client: NewClient, *, namespace: str, run_id: str) -> None:
+    def __init__(
+        self, new_client: NewClient, *, namespace: str, run_id: str, look_at_file: Callable[[], str] | None = None
+    ) -> None:
+        """`look_at_file` says that the file of the data is intact, where there is one, or raises."""
         self._new_client = new_client
+        self._look_at_file = look_at_file
         self._names = map(str, count())
         self._meta = RpcMeta(
             job_id="storacle-check",
@@ -58,6 +62,8 @@ class Checkup:
             yield access
             if not access.is_ok:
                 return
+            if self._look_at_file is not None:
+                yield _finding("file", self._look_at_file)
             yield _finding("tables", lambda: self._tables(client))
             try:
                 yield _finding("round trip", lambda: self._round_trip(client))

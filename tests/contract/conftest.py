@@ -55,7 +55,8 @@ def _plane(backing: str, folder: Path) -> AbstractContextManager[Plane]:
             return DataPlane()
 
 
-@pytest.fixture(params=WORLDS)
+# BigQuery's takes minutes; a part of what it promises is among the ordinary tests of its own.
+@pytest.fixture(params=[pytest.param(one, marks=pytest.mark.prove if "bigquery" in one else ()) for one in WORLDS])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     backing, transport = request.param.split(", ")
     with _plane(backing, tmp_path) as data:

@@ -39,7 +39,20 @@ def on_bigquery(project: Project, standin: BigQueryStandIn, **more: str) -> Proj
 @pytest.mark.parametrize("kind", ["sqlite", "memory"])
 def test_a_storacle_of_this_process_is_fine(project: Project, kind: str) -> None:
     done = project.settings(f"storacle: {{kind: {kind}}}\n").inside("storacle", "check", "--json")
-    assert [(one["check"], one["ok"]) for one in done.require(0).json] == [(name, True) for name in NAMES]
+    names = [NAMES[0], "file", *NAMES[1:]] if kind == "sqlite" else NAMES
+    assert [(one["check"], one["ok"]) for one in done.require(0).json] == [(name, True) for name in names]
+
+
+def test_a_damaged_data_file_is_found(people: Project) -> None:
+    people.inside("run", "people", "--payload", "count=2000").require(1)
+    data = people.root / ".lorchestra" / "data.db"
+    content = bytearray(data.read_bytes())
+    # A page in the middle, past those that every query needs.
+    middle = len(content) // 2
+    content[middle : middle + 4096] = b"\xff" * 4096
+    data.write_bytes(bytes(content))
+    done = people.inside("storacle", "check").require(78)
+    assert "the data file is damaged" in done.out
 
 
 def test_a_storacle_over_http_is_fine(project: Project) -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from lorchestra.json_value import canonical_bytes
-from lorchestra.storacle.backends.sqlite.declared import timestamp
+from lorchestra.storacle.backends.moments import timestamp
 from lorchestra.storacle.tables import Type
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from lorchestra.errors import Path
 from lorchestra.storacle.backends.bigquery.scripts import Script
 from lorchestra.storacle.backends.bigquery.sources import BOOL, NUMBER, TEXT, Expression, Source
-from lorchestra.storacle.backends.sqlite.declared import timestamp
+from lorchestra.storacle.backends.moments import timestamp
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.plain_values import kind_of
 from lorchestra.storacle.read_spec import Comparison, Condition, Where

@@ -9,9 +9,9 @@ import orjson
 from google.cloud.bigquery import SchemaField
 
 from lorchestra.json_value import canonical_bytes
+from lorchestra.storacle.backends import keys
 from lorchestra.storacle.backends.bigquery.layout import CONTENT_HASH, OP, Incoming, Moment
 from lorchestra.storacle.backends.bigquery.names import quoted
-from lorchestra.storacle.backends.sqlite import keys
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.params import is_identifier
 from lorchestra.storacle.plain_values import kind_of

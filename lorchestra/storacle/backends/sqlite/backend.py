@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path as FilePath
 from typing import Any
 
+from lorchestra.errors import ConfigurationError
 from lorchestra.storacle.backends.base import Applied, Counts, NamespaceObject, Page, ReadyOp, Selection, UnitRefused
+from lorchestra.storacle.backends.moments import timestamp
 from lorchestra.storacle.backends.sqlite import reading, upkeep
 from lorchestra.storacle.backends.sqlite.catalog import Catalog, Kind
 from lorchestra.storacle.backends.sqlite.database import Database, let_call_functions
-from lorchestra.storacle.backends.sqlite.declared import timestamp
 from lorchestra.storacle.backends.sqlite.sources import Source
 from lorchestra.storacle.backends.sqlite.transaction import SqliteTransaction
 from lorchestra.storacle.error_codes import ErrorCode
@@ -136,6 +137,18 @@ class SqliteBackend:
         """How many ops have been applied, by whomever."""
         with self._database.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM _ledger").fetchone()[0])
+
+    def require_intact(self) -> None:
+        """Read the whole file. Raises ConfigurationError for one that is damaged."""
+        try:
+            with self._database.reading() as connection:
+                is_intact = connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+        except RpcError:
+            # So damaged that it cannot even be looked through.
+            is_intact = False
+        if not is_intact:
+            # Without what SQLite says of it, which may name tables of the author's.
+            raise ConfigurationError("the data file is damaged; stop what uses it, and restore a backup")
 
     def close(self) -> None:
         self._database.close()

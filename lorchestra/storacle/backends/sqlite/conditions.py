@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from lorchestra.errors import Path
-from lorchestra.storacle.backends.sqlite.declared import timestamp
+from lorchestra.storacle.backends.moments import timestamp
 from lorchestra.storacle.backends.sqlite.layout import SqlValue
 from lorchestra.storacle.backends.sqlite.sources import BOOL, Expression, Source
 from lorchestra.storacle.error_codes import ErrorCode

@@ -6,13 +6,14 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from lorchestra.json_value import canonical_bytes
+from lorchestra.storacle.backends.moments import timestamp
 from lorchestra.storacle.backends.sqlite.layout import (
     OP,
     Change,
@@ -42,21 +43,6 @@ AFFINITY: Mapping[Type, str] = {
 
 _PLAIN = frozenset({str, type(None)})
 _MOST_SHAPES = 100
-
-
-@lru_cache(maxsize=4096)
-def timestamp(value: str | datetime) -> str:
-    """A time in UTC and of one width, so that times sort as texts. Raises ValueError for what is no time."""
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if not isinstance(value, datetime):
-        raise TypeError
-    try:
-        aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    except OverflowError:
-        # At the ends of the calendar, a time may have no UTC.
-        raise ValueError from None
-    return aware.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

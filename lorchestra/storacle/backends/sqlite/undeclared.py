@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from lorchestra.json_value import canonical_bytes
-from lorchestra.storacle.backends.sqlite import keys
+from lorchestra.storacle.backends import keys
 from lorchestra.storacle.backends.sqlite.layout import OP, Change, Key, Moment, Written
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.params import is_identifier

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
-from lorchestra.storacle.backends.sqlite.declared import timestamp
+from lorchestra.storacle.backends.moments import timestamp
 
 _EVERY = timedelta(days=1)
 _MOST = 50_000
