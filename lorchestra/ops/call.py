@@ -86,7 +86,7 @@ class Call:
         if resources:
             self._resources = {name: resource.sha256 for name, resource in resources.items()}
         read = None if "items" in context.params else context.params.get("read") or loaded.reads(params)
-        stage = None if read is None else read.get("unprocessed")
+        stage = None if read is None else _stage_of(read)
         code_hash = "" if stage is None else self._code_hash(loaded.name)
         return CallableContext(
             run_id=context.identity.run_id,
@@ -98,7 +98,7 @@ class Call:
             items=self._input(read, code_hash),
             resources=resources,
             workers=context.step.workers,
-            stage=stage if isinstance(stage, str) else None,
+            stage=stage,
             code_hash=code_hash,
         )
 
@@ -115,8 +115,8 @@ class Call:
         if read is None:
             return iter(())
         self._check_written()
-        stage = read.get("unprocessed")
-        if isinstance(stage, str):
+        stage = _stage_of(read)
+        if stage is not None:
             return self._read({**read, "unprocessed": {"stage": stage, "code_hash": code_hash}})
         return self._read(read)
 
@@ -134,13 +134,19 @@ class Call:
         context = self._context
         client = context.services.storacle()
         rows = client.query(read, context.claim.meta(client, context.step.step_id))
-        asks_for_content = "unprocessed" in read
+        asks_for_content = read.get("unprocessed") is not None
         for row in rows:
             context.scope.progress()
             if asks_for_content:
                 yield Record({name: row[name] for name in row if name != CONTENT_HASH}, content_hash=row[CONTENT_HASH])
             else:
                 yield Record(row)
+
+
+def _stage_of(read: Mapping[str, Any]) -> str | None:
+    asked = read.get("unprocessed")
+    stage = asked.get("stage") if isinstance(asked, Mapping) else asked
+    return stage if isinstance(stage, str) else None
 
 
 def _json_copy(stats: Mapping[str, Any]) -> Mapping[str, Any]:

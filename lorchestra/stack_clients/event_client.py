@@ -37,7 +37,8 @@ def log_event(
 ) -> OpResult:
     """Append one event. The same `event_id` again is the same event; without one, each call is another event.
 
-    What is passed is data and goes to the event log alone. Raises what the client raises.
+    What is passed is data and goes to the event log alone. `meta` has the token of its run: to open the run here would
+    fence off whoever works for it. Raises what the client raises.
     """
     at = at or SystemClock().now()
     event_id = event_id or new_run_id(at)
@@ -68,13 +69,16 @@ class StoracleInserter:
     """Gives jobs that were written for BigQuery's client the insert call they know, and goes through storacle."""
 
     def __init__(self, client: StoracleClient, meta: RpcMeta) -> None:
+        """`meta` says for whom; the rows are those of a run of their own."""
         self._client = client
-        self._meta = meta
+        self._meta = replace(meta, run_id=f"{meta.run_id}:inserted", token=None)
 
     def insert_rows_json(self, table: str, json_rows: list[dict[str, Any]]) -> list[Any]:
         """Rows without an `idem_key` are given one, so each call adds them anew."""
         dataset, _, name = table.rpartition(".")
         dataset = dataset.rpartition(".")[2]
+        if self._meta.token is None:
+            self._meta = replace(self._meta, token=self._client.open_run(self._meta))
         for row in json_rows:
             key = row.get("idem_key") or new_run_id(SystemClock().now())
             _append(self._client, self._meta, dataset, name, {**row, "idem_key": key})
@@ -102,8 +106,6 @@ def emit(
 
 
 def _append(client: StoracleClient, meta: RpcMeta, dataset: str, table: str, row: dict[str, Any]) -> OpResult:
-    if meta.token is None:
-        meta = replace(meta, token=client.open_run(meta))
     plan = build_plan_from_items(
         [row], f"{meta.run_id}:{row['idem_key']}", "event.append", dataset=dataset, table=table
     )

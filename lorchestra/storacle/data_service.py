@@ -21,6 +21,9 @@ from lorchestra.storacle.protocol import OpStatus
 from lorchestra.storacle.read_spec import parse_read
 from lorchestra.storacle.service import Dispatcher, RpcError
 
+MOST_ROWS = 10_000
+"""Of a page, whatever is asked."""
+
 _OPS: Path = ("plan", "ops")
 # What made the objects of a kind, and can remove them.
 _MAKERS = {"file": "file.write", "sqlite": "sqlite.sync", "sheet": "sheets.write_table"}
@@ -121,7 +124,7 @@ class DataService:
     def _query(self, params: RpcParams) -> JSONValue:
         request = parse(Query, params)
         read = parse_read(request.read, ("read",))
-        limit = request.limit if read.limit is None else min(request.limit, read.limit)
+        limit = min(request.limit, read.limit if read.limit is not None else request.limit, MOST_ROWS)
         page = self._backend.page(read, request.meta, request.after, limit)
         return {"rows": page.rows, "next": page.next}
 
@@ -160,10 +163,18 @@ def _result(op: ReadyOp, applied: Applied) -> dict[str, Any]:
 
 def _require_distinct(ops: Sequence[Op]) -> None:
     seen: set[str] = set()
+    groups: set[str] = set()
+    before: str | None = None
     for index, op in enumerate(ops):
         if op.op_id in seen:
             raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_OPS, index, "op_id"))
         seen.add(op.op_id)
+        if op.group != before and op.group in groups:
+            # Its ops would be applied apart from each other.
+            raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_OPS, index, "group"))
+        before = op.group
+        if op.group is not None:
+            groups.add(op.group)
 
 
 def _units(ops: Sequence[Op]) -> Iterator[Sequence[tuple[int, Op]]]:

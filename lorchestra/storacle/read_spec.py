@@ -20,6 +20,7 @@ Scalar: TypeAlias = str | int | float | bool
 
 MAX_IN = 10_000
 MAX_FIELDS = 500
+MAX_CONDITIONS = 200
 CONTENT_HASH = "_content_hash"
 """What a row says, as a hash: a column of every declared table, read when it is asked for."""
 
@@ -119,6 +120,8 @@ def parse_where(value: object, at: Path) -> Where:
             conditions.extend(_condition(field, comparison, operand, place) for comparison, operand in asked.items())
         else:
             conditions.append(Condition(field, Comparison.EQ, _scalar(asked, place)))
+    if len(conditions) > MAX_CONDITIONS:
+        raise RpcError(ErrorCode.INVALID_PARAMS, at=at)
     return tuple(conditions)
 
 

@@ -128,7 +128,7 @@ TABLES: tuple[Table, ...] = (
         columns=(
             *_strings("idem_key", "event_type", "source_system", "object_type", "target_object_type", "status"),
             *_strings("event_id", "trace_id", "job_id", "run_id", "error_message"),
-            *_times("created_at"),
+            *_times("created_at", role=Role.PROVENANCE),
             Column("correlation_id", Type.STRING, Role.RUN),
             _PAYLOAD,
         ),

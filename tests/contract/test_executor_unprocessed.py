@@ -145,3 +145,10 @@ def test_without_a_stage_there_is_nothing_to_mark(lab: Lab) -> None:
     assert lab.rows("short") == ["a#short"]
     assert seen(lab, shorten_job(read=read)) == 0
     assert lab.service.rows("storacle", "_processed") == []
+
+
+def test_stage_may_be_null(lab: Lab) -> None:
+    lab.register(shorten=shorten)
+    load(lab, a="long")
+    assert seen(lab, shorten_job(read={**READ, "unprocessed": None})) == 0
+    assert lab.rows("short") == ["a#short"]

@@ -169,6 +169,13 @@ def test_method_the_service_does_not_have_is_refused_by_name(world: World, metho
         world.submit(make_op("a", method, {}))
 
 
+def test_group_whose_ops_stand_apart_is_refused_before_anything_is_done(world: World) -> None:
+    ops = (upsert_op("a", {"k": 1}, group="g"), upsert_op("b", {"k": 2}), upsert_op("c", {"k": 3}, group="g"))
+    with pytest.raises(PermanentError, match=r"invalid_params, at /plan/ops/2/group"):
+        world.submit(*ops)
+    assert world.read() == []
+
+
 def test_atomic_group_lands_whole_or_not_at_all(world: World) -> None:
     world.submit(upsert_op("before", {"k": "x", "v": 0}), put_op("cursor", 1))
     effects = world.effects

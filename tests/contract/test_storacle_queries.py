@@ -70,6 +70,12 @@ def test_limit_is_over_all_pages(world: World, limit: int, found: int) -> None:
     assert len(world.read(limit=limit)) == found
 
 
+def test_too_many_conditions_are_refused(world: World) -> None:
+    world.fill()
+    with pytest.raises(PermanentError, match=r"invalid_params, at /read/where"):
+        world.read(where={f"c{number}": 1 for number in range(300)})
+
+
 def test_read_of_what_nobody_wrote_gives_nothing(world: World) -> None:
     assert world.read(table="absent") == []
 

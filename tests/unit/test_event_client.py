@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -70,7 +69,7 @@ def test_logged_event_is_a_row_of_the_event_log_and_the_same_id_is_the_same_even
         meta = replace(META, token=client.open_run(META))
         told_twice: dict[str, Any] = {"event_type": "ingest.completed", "source_system": "gmail", "payload": {"n": 3}}
         for _ in range(2):
-            log_event(client, meta, event_id="e1", at=datetime(2026, 1, 1, tzinfo=UTC), **told_twice)
+            log_event(client, meta, event_id="e1", **told_twice)
         log_event(client, meta, event_type="ingest.completed", source_system="gmail")
         rows = data.rows("events", "event_log")
     told = [row for row in rows if row["idem_key"] == "e1"]

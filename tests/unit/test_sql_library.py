@@ -79,3 +79,15 @@ def test_file_that_is_no_query_is_a_mistake(folder: Path, data: bytes) -> None:
     (folder / "queries" / "strange.sql").write_bytes(data)
     [problem] = problems(folder)
     assert problem.startswith("sql/queries/strange.sql:1:1")
+
+
+@pytest.mark.parametrize("target", ["raw.raw_objects", "storacle.secrets"])
+def test_view_with_the_name_of_a_table_is_a_mistake(folder: Path, target: str) -> None:
+    name = target.partition(".")[2]
+    [problem] = problems(folder, **{f"views__{name}": f"CREATE OR REPLACE VIEW {target} AS SELECT 1 AS a"})
+    assert f"'{target}' is the name of a table" in problem
+
+
+def test_query_over_what_storacle_keeps_for_itself_is_a_mistake(folder: Path) -> None:
+    [problem] = problems(folder, queries__markers="SELECT stage FROM storacle._processed")
+    assert "no table is named 'storacle._processed'" in problem

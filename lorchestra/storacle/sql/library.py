@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from lorchestra.errors import DefinitionError, Location, Problem
+from lorchestra.storacle.methods.rows import OWN_DATASET
 from lorchestra.storacle.sql.compilation import compile_select, compile_statement, target_of
 from lorchestra.storacle.sql.relations import Relation, TableName
 from lorchestra.storacle.tables import TABLES, Table
@@ -38,6 +39,7 @@ class SqlLibrary:
                 f"{table.dataset}__{table.name}", {column.name: column.type.value for column in table.columns}
             )
             for table in tables
+            if table.dataset != OWN_DATASET
         }
 
     def problems(self) -> tuple[Problem, ...]:
@@ -62,6 +64,14 @@ class SqlLibrary:
                     Problem(
                         found=f"the view '{target}' in a file of another name",
                         expected=f"expected a view named '{file.stem}'",
+                        location=Location(name, 1, 1),
+                    )
+                )
+            if target.dataset == OWN_DATASET or TableName(target.dataset, target.table) in self._tables:
+                raise DefinitionError(
+                    Problem(
+                        found=f"'{target}' is the name of a table",
+                        expected="expected a name that no declared table has, outside of the dataset 'storacle'",
                         location=Location(name, 1, 1),
                     )
                 )

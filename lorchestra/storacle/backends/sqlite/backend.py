@@ -14,7 +14,7 @@ from lorchestra.storacle.backends.base import Applied, Counts, NamespaceObject, 
 from lorchestra.storacle.backends.moments import timestamp
 from lorchestra.storacle.backends.sqlite import reading, upkeep
 from lorchestra.storacle.backends.sqlite.catalog import Catalog, Kind
-from lorchestra.storacle.backends.sqlite.database import Database, let_call_functions
+from lorchestra.storacle.backends.sqlite.database import Database
 from lorchestra.storacle.backends.sqlite.sources import Source
 from lorchestra.storacle.backends.sqlite.transaction import SqliteTransaction
 from lorchestra.storacle.error_codes import ErrorCode
@@ -27,7 +27,7 @@ from lorchestra.storacle.tables import Table, by_name
 LEDGER_KEPT = timedelta(days=400)
 
 _MARKERS = (OWN_DATASET, "_processed")
-_OWN_ROWS = ("_ledger", "_state", "_runs", "_namespace_objects")
+_OWN_ROWS = ("_ledger", "_state", "_namespace_objects")
 
 
 def _now() -> datetime:
@@ -129,6 +129,8 @@ class SqliteBackend:
     def clean(self, namespace: str) -> None:
         with self._database.writing() as connection:
             self._catalog.drop_namespace(connection, namespace)
+            # Runs stay known, with a newer token: whoever still works for one of them may write no more.
+            connection.execute("UPDATE _runs SET token = token + 1 WHERE namespace = ?", (namespace,))
             for table in _OWN_ROWS:
                 connection.execute(f"DELETE FROM {table} WHERE namespace = ?", (namespace,))
 
@@ -156,15 +158,12 @@ class SqliteBackend:
     @contextlib.contextmanager
     def _transaction(self, meta: Meta) -> Iterator[SqliteTransaction]:
         with self._database.writing() as connection:
-            tx = SqliteTransaction(connection, self._catalog, meta, timestamp(self._now()))
-            yield tx
-        self._catalog.remember(tx.tables)
+            yield SqliteTransaction(connection, self._catalog, meta, timestamp(self._now()))
 
     def _sources(self, connection: sqlite3.Connection, read: Read, meta: Meta) -> tuple[Source | None, Source | None]:
         """What is read, and the markers that say what of it is processed: those are always the run's own."""
+        self._catalog.begin(connection)
         source = self._catalog.source(connection, (_namespace(read, meta), read.dataset, read.table))
-        if source is not None and source.is_view:
-            let_call_functions(connection)
         if source is None or read.unprocessed is None:
             return source, None
         return source, self._catalog.source(connection, (meta.namespace, *_MARKERS))

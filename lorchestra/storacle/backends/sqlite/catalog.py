@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 
 from lorchestra.storacle.backends.sqlite import sources
+from lorchestra.storacle.backends.sqlite.database import let_call_functions
 from lorchestra.storacle.backends.sqlite.declared import AFFINITY, DeclaredLayout
 from lorchestra.storacle.backends.sqlite.layout import Layout, quoted
 from lorchestra.storacle.backends.sqlite.sources import Source
@@ -23,6 +25,8 @@ TableId = tuple[str, str, str]
 """Namespace, dataset, name."""
 
 _OWN = by_name(OWN_TABLES)
+# What SQLite calls the number of a row, where no column has the name.
+_ROW_NUMBERS = ("rowid", "_rowid_", "oid")
 
 
 class Kind(StrEnum):
@@ -41,11 +45,20 @@ class Entry:
 
 
 class Catalog:
-    """Remembers the tables it has read: while a service runs they are added, and removed with their namespace only."""
+    """Remembers the tables it has read, until anybody changes what tables there are."""
 
     def __init__(self, declared: Mapping[tuple[str, str], Table]) -> None:
         self._declared = declared
-        self._known: dict[TableId, Layout] = {}
+        self._latest: tuple[int, dict[TableId, Layout]] = (-1, {})
+        self._known: WeakKeyDictionary[sqlite3.Connection, dict[TableId, Layout]] = WeakKeyDictionary()
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Said at the start of every transaction: what is known is that of the file as this one sees it."""
+        version: int = connection.execute("PRAGMA schema_version").fetchone()[0]
+        latest = self._latest
+        if latest[0] != version:
+            latest = self._latest = (version, {})
+        self._known[connection] = latest[1]
 
     def entry(self, connection: sqlite3.Connection, table_id: TableId) -> Entry | None:
         row = connection.execute(
@@ -55,14 +68,15 @@ class Catalog:
 
     def find(self, connection: sqlite3.Connection, table_id: TableId) -> Layout | None:
         """How the rows of a table lie in the file; None when there is no table of this name."""
-        known = self._known.get(table_id)
+        known = self._known[connection].get(table_id)
         if known is not None:
             return known
         entry = self.entry(connection, table_id)
         if entry is None or entry.kind is not Kind.TABLE:
             return None
-        # Not remembered here: it may be of a transaction that will be rolled back.
-        return self._layout(table_id, entry.physical, tuple(entry.about["key_columns"]))
+        layout = self._layout(table_id, entry.physical, tuple(entry.about["key_columns"]))
+        self._known[connection][table_id] = layout
+        return layout
 
     def source(self, connection: sqlite3.Connection, table_id: TableId) -> Source | None:
         """What can be read under a name, storacle's own tables among it."""
@@ -76,17 +90,19 @@ class Catalog:
                 key_columns=own.key_columns,
                 namespace=namespace,
             )
-        known = self._known.get(table_id)
-        if known is not None:
-            return _source(known)
+        layout = self.find(connection, table_id)
+        if layout is not None:
+            return _source(layout)
         entry = self.entry(connection, table_id)
         if entry is None:
             return None
-        if entry.kind is Kind.TABLE:
-            return _source(self._layout(table_id, entry.physical, tuple(entry.about["key_columns"])))
         types = {name: Type(kind) if kind else None for name, kind in entry.about["columns"].items()}
-        is_view = entry.kind is Kind.VIEW
-        return Source(physical=entry.physical, columns=types, key=() if is_view else ("rowid",), is_view=is_view)
+        if entry.kind is Kind.VIEW:
+            let_call_functions(connection)
+            return Source(physical=entry.physical, columns=types, is_view=True)
+        taken = {name.lower() for name in types}
+        key = tuple(name for name in _ROW_NUMBERS if name not in taken)[:1]
+        return Source(physical=entry.physical, columns=types, key=key)
 
     def declared(self, table_id: TableId) -> Table | None:
         return self._declared.get(table_id[1:])
@@ -102,6 +118,7 @@ class Catalog:
 
     def create(self, connection: sqlite3.Connection, table_id: TableId, key_columns: tuple[str, ...]) -> Layout:
         """Within a transaction that writes."""
+        self._forget(connection)
         layout = self._layout(table_id, self.new_name(connection, table_id), key_columns)
         for statement in layout.ddl():
             connection.execute(statement)
@@ -110,6 +127,7 @@ class Catalog:
         return layout
 
     def enter(self, connection: sqlite3.Connection, table_id: TableId, entry: Entry) -> None:
+        self._forget(connection)
         connection.execute(
             "INSERT OR REPLACE INTO _tables (namespace, dataset, name, kind, about, physical) "
             "VALUES (?, ?, ?, ?, ?, ?)",
@@ -129,9 +147,9 @@ class Catalog:
             plain = f"_{plain}"
         return plain if namespace == PRODUCTION else f"{namespace}__{plain}"
 
-    def remember(self, found: Mapping[TableId, Layout]) -> None:
-        """Said once the transaction they were found in has been kept."""
-        self._known.update(found)
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        """What this transaction sees from now on is its own, until it is kept: then the file has another version."""
+        self._known[connection] = {}
 
     def drop_namespace(self, connection: sqlite3.Connection, namespace: str) -> None:
         """Within a transaction that writes."""
@@ -139,8 +157,7 @@ class Catalog:
         for kind, physical in found:
             connection.execute(f"DROP {'VIEW' if kind == Kind.VIEW else 'TABLE'} {quoted(physical)}")
         connection.execute("DELETE FROM _tables WHERE namespace = ?", (namespace,))
-        for table_id in [known for known in self._known if known[0] == namespace]:
-            del self._known[table_id]
+        self._forget(connection)
 
     def bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         """Add the columns that the declaration has, and a table that an earlier version made has not."""

@@ -79,8 +79,11 @@ def _add_choice(made: Clause, expression: Expression, choices: tuple[Any, ...], 
     parts, values = [], []
     for kind, fitting in by_kind.items():
         test, test_values = _is_of(expression, kind)
-        parts.append(f"({test}{expression.sql} IN (SELECT value FROM json_each(?)))")
-        values += [*test_values, *expression.values, orjson.dumps(fitting).decode()]
+        # SQLite ends a text of JSON where it has a NUL.
+        is_plain = any("\0" in one for one in fitting if isinstance(one, str))
+        among = ", ".join("?" * len(fitting)) if is_plain else "SELECT value FROM json_each(?)"
+        parts.append(f"({test}{expression.sql} IN ({among}))")
+        values += [*test_values, *expression.values, *(fitting if is_plain else [orjson.dumps(fitting).decode()])]
     made.add(f"({' OR '.join(parts)})" if parts else "0", *values)
 
 

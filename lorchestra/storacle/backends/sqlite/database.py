@@ -6,16 +6,20 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from lorchestra.errors import ConfigurationError
+from lorchestra.reporting import log
 from lorchestra.storacle.backends.sqlite import migrations
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.service import RpcError
 
 PATIENCE_S = 60.0
+
+_LOG = log.get_logger(__name__)
 # A row of two kilobytes fills a small page by itself, and every page that is touched is written to the log.
 _PAGE_BYTES = 16384
 _LOG_PAGES = 1000
@@ -129,13 +133,25 @@ class _Connection:
             if path is not None:
                 path.chmod(0o600)
             self.connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-            if path is not None and self.connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            if path is not None and not _has_log(self.connection):
                 raise ConfigurationError(f"the file system of {path} does not allow SQLite's WAL mode; use a local one")
             self.connection.execute("PRAGMA synchronous = FULL")
             self.connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         except BaseException:
             self.connection.close()
             raise
+
+
+def _has_log(connection: sqlite3.Connection) -> bool:
+    """Whether the file is in WAL mode now. SQLite does not wait for others while it changes the mode, so we do."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return bool(connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",))
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= end:
+                raise
+        time.sleep(0.01)
 
 
 def _transaction(connection: sqlite3.Connection, begin: str, *, keep: bool) -> Iterator[sqlite3.Connection]:
@@ -151,7 +167,11 @@ def _transaction(connection: sqlite3.Connection, begin: str, *, keep: bool) -> I
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
     except sqlite3.Error as error:
-        raise RpcError(_code(error)) from error
+        code = _code(error)
+        if code is ErrorCode.INTERNAL:
+            # Its message may quote names and values.
+            _LOG.error("storacle.sqlite_error", error_name=getattr(error, "sqlite_errorname", type(error).__name__))
+        raise RpcError(code) from error
 
 
 def _code(error: sqlite3.Error) -> ErrorCode:

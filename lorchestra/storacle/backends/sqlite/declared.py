@@ -61,9 +61,10 @@ class DeclaredLayout:
         self.key_columns = self.key_names = table.key_columns
         self.columns = {column.name: column for column in table.columns}
         hashed = [column for column in table.content if column.name != table.verdict]
-        hashed.sort(key=lambda column: column.type is Type.JSON)
+        # By name: a declaration may put its columns into another order.
+        hashed.sort(key=lambda column: column.name)
         self._hashed = tuple(column.name for column in hashed)
-        self._plain = sum(column.type is not Type.JSON for column in hashed)
+        self._hashed_texts = tuple(column.name for column in hashed if column.type is Type.JSON)
         self._take = {column.name: _IN[column.type] for column in table.columns}
         self._shapes: dict[tuple[Any, ...], _Shape] = {}
         self._texts = frozenset(column.name for column in table.columns if column.type is Type.STRING)
@@ -102,7 +103,7 @@ class DeclaredLayout:
                 value = says[name]
                 if value is not None:
                     says[name] = take(value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise RpcError(ErrorCode.INVALID_PARAMS, at=(name,)) from None
         key = tuple([says.get(name) for name in self.key_columns])
         if None in key:
@@ -177,18 +178,17 @@ class DeclaredLayout:
 
     def _hash(self, says: Mapping[str, SqlValue], old: Mapping[str, Any]) -> bytes:
         """Raises UnicodeError for a text with half a character."""
-        content: list[Any] = [says[name] if name in says else old.get(name) for name in self._hashed]
-        # Texts of JSON come last, and are long: they are hashed as they are, and not written as JSON once more.
-        plain = content[: self._plain]
-        texts = content[self._plain :]
+        content: dict[str, Any] = {name: says[name] if name in says else old.get(name) for name in self._hashed}
+        texts = [(name, text) for name in self._hashed_texts if (text := content.pop(name)) is not None]
+        # Without what is null: a column that a later declaration adds changes no row that does not have it.
+        said = [pair for pair in content.items() if pair[1] is not None]
+        # Texts of JSON are long: they are hashed as they are, and not written as JSON once more.
         try:
-            said = orjson.dumps([*plain, *[text and len(text) for text in texts]])
+            digest = hashlib.blake2b(orjson.dumps([said, [(name, len(text)) for name, text in texts]]), digest_size=16)
         except TypeError:
             raise UnicodeError from None
-        digest = hashlib.blake2b(said, digest_size=16)
-        for text in texts:
-            if text is not None:
-                digest.update(text.encode())
+        for _, text in texts:
+            digest.update(text.encode())
         return digest.digest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from lorchestra.storacle.backends.sqlite.conditions import Clause
@@ -61,13 +62,7 @@ class Ordering:
             raise RpcError(ErrorCode.INVALID_PARAMS, at=("after",))
         if self._source.holds_texts:
             place[-1] = _bytes(place[-1])
-        if not any(term.descending for term in self.terms):
-            row = ", ".join(term.sql for term in self.terms)
-            marks = ", ".join("?" * len(place))
-            values = [value for term in self.terms for value in term.values]
-            clause.add(f"({row}) {'>=' if self.has_ties else '>'} ({marks})", *values, *place)
-        else:
-            _add_chain(clause, self.terms, place, with_equal=self.has_ties)
+        _add_place(clause, self.terms, place, with_level=self.has_ties)
         return skip
 
     def places(self, after: Sequence[Any] | None) -> Callable[[Sequence[Any]], list[Any]]:
@@ -111,21 +106,21 @@ class Ordering:
         return [is_there, Term(f"coalesce({expression.sql}, 0)", expression.values, descending)]
 
 
-def _add_chain(clause: Clause, terms: Sequence[Term], place: Sequence[Any], *, with_equal: bool) -> None:
-    """Behind the place in the first term, or level in that and behind it in the second, and so on."""
-    parts: list[str] = []
+def _add_place(clause: Clause, terms: Sequence[Term], place: Sequence[Any], *, with_level: bool) -> None:
+    """Behind the place in the first terms of one direction, or level in those and behind it in the next, and so on."""
+    sql = ""
     values: list[SqlValue] = []
-    level: list[str] = []
-    level_values: list[SqlValue] = []
-    for term, value in zip(terms, place, strict=True):
-        parts.append(" AND ".join([*level, f"{term.sql} {'<' if term.descending else '>'} ?"]))
-        values += [*level_values, *term.values, value]
-        level.append(f"{term.sql} = ?")
-        level_values += [*term.values, value]
-    if with_equal:
-        parts.append(" AND ".join(level))
-        values += level_values
-    clause.add(f"({' OR '.join(f'({part})' for part in parts)})", *values)
+    runs = [(down, list(run)) for down, run in groupby(zip(terms, place, strict=True), lambda one: one[0].descending)]
+    for descending, run in reversed(runs):
+        row = f"({', '.join(term.sql for term, _ in run)})"
+        marks = f"({', '.join('?' * len(run))})"
+        of_run = [*(value for term, _ in run for value in term.values), *(value for _, value in run)]
+        behind = f"{row} {'<' if descending else '>'}{'=' if with_level and not sql else ''} {marks}"
+        if sql:
+            behind = f"({behind} OR ({row} = {marks} AND {sql}))"
+        values = [*of_run, *(of_run if sql else ()), *values]
+        sql = behind
+    clause.add(sql, *values)
 
 
 def _bytes(place: Any) -> bytes:

@@ -69,8 +69,10 @@ class _Making:
 
     def _carry_out(self, statement: CompiledStatement) -> None:
         let_call_functions(self._connection)
+        # A view is looked at once: it may read itself, by way of others.
+        look = f"SELECT * FROM {quoted(self._physical)} LIMIT 0"
         try:
-            for one in statement.statements:
+            for one in (*statement.statements, look):
                 self._connection.execute(one)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname != "SQLITE_ERROR":

@@ -130,11 +130,14 @@ class _Selection:
         end = "" if limit is None else f" LIMIT {min(limit + skip, _MOST_ROWS)}"
         sql = f"SELECT {selected} FROM {quoted(source.physical)}{clause.sql} ORDER BY {ordering.sql}{end}"
         places = ordering.places(after)
-        for number, found in enumerate(connection.execute(sql, [*values, *clause.values])):
+        level = None if after is None else list(after[:-1])
+        for found in connection.execute(sql, [*values, *clause.values]):
             place = places(found)
-            if number >= skip:
-                given = found[len(terms) :]
-                yield place, self._row(given), sum(len(value) for value in given if isinstance(value, str))
+            if skip and place[:-1] == level and place[-1] <= skip:
+                # One of those that are alike, and has been given.
+                continue
+            given = found[len(terms) :]
+            yield place, self._row(given), sum(len(value) for value in given if isinstance(value, str))
 
     def _row(self, values: Sequence[Any]) -> dict[str, Any]:
         if self._source.holds_texts and self._read.columns is None:

@@ -13,7 +13,7 @@ from lorchestra.storacle.fields import Field
 from lorchestra.storacle.read_spec import CONTENT_HASH
 from lorchestra.storacle.tables import Type
 
-# Kinds of plain values, as `row_filter.kind_of` has them.
+# Kinds of plain values, as `plain_values.kind_of` has them.
 BOOL, NUMBER, TEXT = 0, 1, 2
 
 _KINDS: Mapping[Type, int] = {
@@ -97,7 +97,7 @@ class Source:
             document = self._document(wanted.column)
             return Expression(f"json_extract({document}, ?)", (wanted.json_path,), json=wanted, document=document)
         name = quoted(wanted.column)
-        if wanted.column == CONTENT_HASH:
+        if wanted.column == CONTENT_HASH and CONTENT_HASH in self.hidden:
             return Expression(f"lower(hex({name}))", (), Type.STRING, may_be_null=False)
         return Expression(name, (), self._type(wanted.column), may_be_null=wanted.column not in self.key)
 
@@ -111,7 +111,7 @@ class Source:
             # As JSON again: only that tells true from 1, and gives objects and lists.
             document = self._document(wanted.column)
             return Output(f"{document} -> ?", (wanted.json_path,), _json) if type_ in (Type.JSON, None) else None
-        if wanted.column == CONTENT_HASH:
+        if wanted.column == CONTENT_HASH and CONTENT_HASH in self.hidden:
             return Output(f"lower(hex({name}))", (), _as_is)
         return Output(name, (), _OUT.get(type_, _as_is) if type_ else _as_is)
 

@@ -12,7 +12,7 @@ from lorchestra.errors import Path
 from lorchestra.json_value import JSONValue, canonical_bytes
 from lorchestra.storacle.backends.base import Counts, NamespaceObject, ReadyOp
 from lorchestra.storacle.backends.sqlite import made_by_query, reading, writing
-from lorchestra.storacle.backends.sqlite.catalog import Catalog, TableId
+from lorchestra.storacle.backends.sqlite.catalog import Catalog
 from lorchestra.storacle.backends.sqlite.layout import Layout, Moment
 from lorchestra.storacle.backends.sqlite.sources import Source
 from lorchestra.storacle.error_codes import ErrorCode
@@ -30,9 +30,9 @@ class SqliteTransaction:
         """Raises RpcError (fenced) unless the token is the run's newest."""
         self._connection = connection
         self._catalog = catalog
+        catalog.begin(connection)
         self._meta = meta
         self._at = at
-        self.tables: dict[TableId, Layout] = {}
         row = connection.execute(
             "SELECT token FROM _runs WHERE namespace = ? AND run_id = ?", (meta.namespace, meta.run_id)
         ).fetchone()
@@ -139,7 +139,7 @@ class SqliteTransaction:
     def _open(self, rows: Rows, at: Path, *, makes: bool = True) -> Layout:
         """The table; a new one when there is none yet, and there is something to put into it."""
         table_id = (self._meta.namespace, rows.dataset, rows.table)
-        layout = self.tables.get(table_id) or self._catalog.find(self._connection, table_id)
+        layout = self._catalog.find(self._connection, table_id)
         declared = self._catalog.declared(table_id)
         key_columns = layout.key_columns if layout else declared.key_columns if declared else rows.key_columns
         if key_columns != rows.key_columns:
@@ -149,9 +149,7 @@ class SqliteTransaction:
             raise RpcError(ErrorCode.CONFLICT, at=(*at, "table"))
         if layout is None and not (makes and rows.rows):
             return self._catalog.unmade(table_id, key_columns)
-        layout = layout or self._catalog.create(self._connection, table_id, key_columns)
-        self.tables[table_id] = layout
-        return layout
+        return layout or self._catalog.create(self._connection, table_id, key_columns)
 
 
 Method = Callable[[SqliteTransaction, Any, Path, Moment], Counts]

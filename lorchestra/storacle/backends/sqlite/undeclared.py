@@ -13,7 +13,11 @@ from lorchestra.storacle.backends.sqlite.layout import OP, Change, Key, Moment, 
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.params import is_identifier
 from lorchestra.storacle.plain_values import kind_of
+from lorchestra.storacle.read_spec import CONTENT_HASH
 from lorchestra.storacle.service import RpcError
+
+# What reads call the columns that storacle adds.
+_RESERVED = frozenset({OP, CONTENT_HASH})
 
 
 class UndeclaredLayout:
@@ -76,7 +80,7 @@ class UndeclaredLayout:
         """Whether the names in the row can be column names."""
         if not self._columns.issuperset(row):
             new = [name for name in row if name not in self._columns]
-            if not all(is_identifier(name) for name in new):
+            if not all(is_identifier(name) and name not in _RESERVED for name in new):
                 return False
             self._columns.update(new)
         return True
