@@ -14,7 +14,7 @@ from lorchestra.schemas import RunStatus
 from lorchestra.storacle.transports import InProcessTransport
 from lorchestra.storacle.transports.http import HttpTransport
 from tests.bigquery_plane import BigQueryPlane
-from tests.contract.storacle_world import WORLDS, EncodedTransport, Plane, World
+from tests.contract.storacle_world import WORLDS, Plane, World
 from tests.data_plane import DataPlane
 from tests.jobs import Lab, wait_until
 from tests.standins.storacle_http import HttpStoracle
@@ -61,8 +61,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     backing, transport = request.param.split(", ")
     with _plane(backing, tmp_path) as data:
         match transport:
-            case "encoded":
-                yield World(data, EncodedTransport(data))
             case "http":
                 server: HttpStoracle = request.getfixturevalue("over_http")
                 server.service = data

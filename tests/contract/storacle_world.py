@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from lorchestra.schemas import StoracleOp, StoraclePlan
-from lorchestra.storacle import OpResult, RpcClient, RpcMeta, codec, submit_plan
+from lorchestra.storacle import OpResult, RpcClient, RpcMeta, submit_plan
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.transports import RecordingTransport, Service, Transport
 
@@ -17,7 +17,7 @@ SECRET = "Jane Doe"
 KEY = "jane_doe"
 """A key of what is sent, which may be data too."""
 
-WORLDS = ("memory, in process", "memory, encoded", "memory, http", "file, in process", "bigquery, in process")
+WORLDS = ("memory, in process", "memory, http", "file, in process", "bigquery, in process")
 
 
 class Plane(Service, Protocol):
@@ -26,17 +26,6 @@ class Plane(Service, Protocol):
     @property
     def effects(self) -> int:
         """How many ops have been applied, by whomever."""
-
-
-class EncodedTransport:
-    """Every message crosses as bytes, both ways."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def send(self, message: Message) -> object:
-        answer = self._service.handle(codec.encode(message))
-        return None if answer is None else codec.decode(codec.encode(answer))
 
 
 class World:

@@ -52,11 +52,11 @@ def keys(lab: BigQueryLab) -> list[str]:
     ("status", "reason", "path"),
     [
         (429, "rateLimitExceeded", r"/jobs$"),
-        (429, "rateLimitExceeded", r"/upload/"),
+        pytest.param(429, "rateLimitExceeded", r"/upload/", marks=pytest.mark.prove),
         (500, None, r"/upload/"),
         (500, None, r"/tables$"),
         (502, "badGateway", r"/queries/"),
-        (503, None, r"/jobs$"),
+        pytest.param(503, None, r"/jobs$", marks=pytest.mark.prove),
     ],
 )
 def test_what_is_worth_another_try_is_tried_again_and_has_one_effect(
@@ -90,6 +90,7 @@ def test_an_answer_that_is_an_error_is_one_of_ours_and_none_of_its_text_is_told(
     assert keys(lab) == ["first"]
 
 
+@pytest.mark.prove
 def test_a_service_that_stays_away_is_unavailable(lab: BigQueryLab) -> None:
     other = BigQueryLab(lab.standin, second(lab, request_patience_s=0.1), meta=replace(META, run_id="02RUN"))
     lab.standin.faults.answer(503, times=1000, path="/jobs$")
