@@ -64,6 +64,7 @@ class DeclaredLayout:
         # By name: a declaration may put its columns into another order.
         hashed.sort(key=lambda column: column.name)
         self._hashed = tuple(column.name for column in hashed)
+        self._hashed_plain = tuple(column.name for column in hashed if column.type is not Type.JSON)
         self._hashed_texts = tuple(column.name for column in hashed if column.type is Type.JSON)
         self._take = {column.name: _IN[column.type] for column in table.columns}
         self._shapes: dict[tuple[Any, ...], _Shape] = {}
@@ -178,18 +179,24 @@ class DeclaredLayout:
 
     def _hash(self, says: Mapping[str, SqlValue], old: Mapping[str, Any]) -> bytes:
         """Raises UnicodeError for a text with half a character."""
-        content: dict[str, Any] = {name: says[name] if name in says else old.get(name) for name in self._hashed}
-        texts = [(name, text) for name in self._hashed_texts if (text := content.pop(name)) is not None]
         # Without what is null: a column that a later declaration adds changes no row that does not have it.
-        said = [pair for pair in content.items() if pair[1] is not None]
+        said: list[Any] = []
+        for name in self._hashed_plain:
+            value = says[name] if name in says else old.get(name)
+            if value is not None:
+                said += (name, value)
         # Texts of JSON are long: they are hashed as they are, and not written as JSON once more.
+        texts = b""
+        for name in self._hashed_texts:
+            text: Any = says[name] if name in says else old.get(name)
+            if text is not None:
+                encoded = text.encode()
+                said += (name, len(encoded))
+                texts += encoded
         try:
-            digest = hashlib.blake2b(orjson.dumps([said, [(name, len(text)) for name, text in texts]]), digest_size=16)
+            return hashlib.blake2b(orjson.dumps(said) + texts, digest_size=16).digest()
         except TypeError:
             raise UnicodeError from None
-        for _, text in texts:
-            digest.update(text.encode())
-        return digest.digest()
 
 
 def _text(value: Any) -> str:

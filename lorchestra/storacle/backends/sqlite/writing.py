@@ -65,7 +65,10 @@ def _chunks(layout: Layout, rows: Sequence[Any], at: Path) -> Iterator[dict[Key,
     """Rows by their keys, with their positions; of two rows with one key, the second comes in a later chunk."""
     chunk: dict[Key, tuple[int, Written]] = {}
     for index, value in enumerate(rows):
-        row = _placed(layout.read_in, value, at, index)
+        try:
+            row = layout.read_in(value)
+        except RpcError as error:
+            raise RpcError(error.code, at=(*at, index, *error.at)) from None
         if row.key in chunk or len(chunk) >= _CHUNK:
             yield chunk
             chunk = {}
