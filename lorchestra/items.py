@@ -143,9 +143,5 @@ class Tally:
     def counts(self) -> dict[str, int]:
         return {KINDS[kind]: count for kind, count in self._counts.items() if count}
 
-    @property
-    def rejected(self) -> int:
-        return self._counts[Rejected]
-
     def hexdigest(self) -> str:
         return self._digest.hexdigest()

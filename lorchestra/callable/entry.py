@@ -82,12 +82,17 @@ class CallableEntry:
 
     def load(self) -> LoadedCallable:
         """The callable, imported once. Raises BrokenCallable for what cannot be imported or has not the shape."""
-        with self._lock:
-            if self._loaded is None:
-                content_hash = self._hash()
-                self._loaded = _of_target(self.name, self._import())
-                self._loaded_hash = content_hash
-            return self._loaded
+        loaded = self._loaded
+        if loaded is None:
+            with self._lock:
+                loaded = self._loaded
+                if loaded is None:
+                    content_hash = self._hash()
+                    loaded = _of_target(self.name, self._import())
+                    self._loaded_hash = content_hash
+                    # Last: whoever sees it without the lock sees all of it.
+                    self._loaded = loaded
+        return loaded
 
     def _hash(self) -> str:
         try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lorchestra import retry
-from lorchestra.compiler.segments import plan_segments
+from lorchestra.compiler.segments import Segment, plan_segments
 from lorchestra.errors import RunCancelled, StepFailed, StepTimeout, TotalTimeout
 from lorchestra.execution.outcomes import Outcomes, Tries
 from lorchestra.execution.preparation import Outputs, Preparation, Prepared, UpstreamFailed
@@ -28,16 +27,6 @@ from lorchestra.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from lorchestra.execution.run_events import RunEvents
-
-
-# Not frozen: one is made for each step, and freezing takes longer than making it.
-@dataclass(slots=True)
-class _Turn:
-    """A segment that is being tried, until it succeeds or its policy gives up."""
-
-    prepared: Prepared
-    tries: Tries
-    limits: Mapping[str, Limits]
 
 
 class Execution:
@@ -93,12 +82,16 @@ class Execution:
                 self.outcomes.skip(step.step_id)
         completed = frozenset(self.outcomes.completed)
         self._todo = deque([segment for segment in plan.segments if not completed.issuperset(segment.steps)])
+        self._limits = {
+            step.step_id: Limits(idle_s=step.timeout_s, total_s=step.total_timeout_s) for step in instance.steps
+        }
         self._shortest_s = min(
-            [min(step.timeout_s, step.total_timeout_s or step.timeout_s) for step in instance.steps], default=0.0
+            [min(limit.idle_s, limit.total_s or limit.idle_s) for limit in self._limits.values()], default=0.0
         )
         self.may_have_children = any(step.op is Op.JOB_RUN for step in instance.steps)
         self._next: Prepared | None = None
-        self._turn: _Turn | None = None
+        self._tries: Tries | None = None
+        """Of the next segment, from its first try until it succeeds or its policy gives up."""
         self.failure: StepFailed | None = None
         self.failure_record: ErrorRecord | None = None
 
@@ -118,9 +111,9 @@ class Execution:
             while self._next is not None:
                 self._carry_on()
         except RunCancelled:
-            if self._turn is not None:
-                for step_id in self._turn.prepared.segment.steps:
-                    self.outcomes.leave_open(step_id, self._turn.tries)
+            if self._next is not None and self._tries is not None:
+                for step_id in self._next.segment.steps:
+                    self.outcomes.leave_open(step_id, self._tries)
             raise
         finally:
             if self._supervisor.has_left_work:
@@ -150,7 +143,7 @@ class Execution:
 
     def _advance(self) -> None:
         """Make the next segment ready, if there is one to go on with, and record it."""
-        self._turn = None
+        self._tries = None
         self._next = self._prepare() if self.failure is None else None
         if self._next is not None:
             self._store.advance(
@@ -181,29 +174,25 @@ class Execution:
             self._weigh(timeout.step, timeout)
 
     def _settle_all(self, shift: Shift[None]) -> None:
-        while self._next is not None:
+        while (prepared := self._next) is not None:
             self._supervisor.check_cancelled()
-            turn = self._turn = self._turn or self._take_up(self._next)
-            if self._next.failure is not None:
-                self._fail(turn, *self._next.failure)
+            tries = self._tries = self._tries or self._take_up(prepared.segment)
+            if prepared.failure is not None:
+                self._fail(prepared.segment, tries, *prepared.failure)
             else:
-                self._complete(turn, self._try(turn, shift))
+                self._complete(prepared.segment, tries, self._try(prepared, tries, shift))
             self._advance()
 
-    def _take_up(self, prepared: Prepared) -> _Turn:
-        limits = {}
-        for step_id in prepared.segment.steps:
-            step = self._steps[step_id]
-            self._observer.emit("step.started", step_id=step_id, op=str(step.op))
-            total_s = step.total_timeout_s
-            deadline = None if total_s is None else self._services.clock.monotonic() + total_s
-            limits[step_id] = Limits(idle_s=step.timeout_s, total_s=total_s, deadline=deadline)
-        return _Turn(prepared, Tries(self._services.clock.now()), limits)
+    def _take_up(self, segment: Segment) -> Tries:
+        for step_id in segment.steps:
+            self._observer.emit("step.started", step_id=step_id, op=str(self._steps[step_id].op))
+        clock = self._services.clock
+        return Tries(clock.now(), clock.monotonic())
 
-    def _try(self, turn: _Turn, shift: Shift[None]) -> dict[str, StepAnswer]:
-        turn.tries.count += 1
-        segment, params, claim = turn.prepared.segment, turn.prepared.params, self._claim
-        scope = Scope(segment.steps[0], self._services.clock.monotonic, turn.limits)
+    def _try(self, prepared: Prepared, tries: Tries, shift: Shift[None]) -> dict[str, StepAnswer]:
+        tries.count += 1
+        segment, params, claim = prepared.segment, prepared.params, self._claim
+        scope = Scope(segment.steps, self._services.clock.monotonic, self._limits, began=tries.began_s)
 
         def start(step_id: str, streams: Mapping[str, Iterator[Any]]) -> Flow | StepAnswer:
             step = self._steps[step_id]
@@ -211,7 +200,7 @@ class Execution:
                 StepContext(
                     identity=self._identity,
                     step=step,
-                    params={**params[step_id], **streams},
+                    params={**params[step_id], **streams} if streams else params[step_id],
                     scope=scope,
                     claim=claim,
                     services=self._services,
@@ -224,32 +213,33 @@ class Execution:
 
     def _weigh(self, step_id: str, error: BaseException) -> None:
         """After a failed try: pause, so that there can be another, or fail."""
-        turn = self._turn
-        assert turn is not None, "what failed was tried"
-        failures = turn.tries.add_error(step_id, self._describe(error))
+        prepared, tries = self._next, self._tries
+        assert prepared is not None, "what failed was prepared"
+        assert tries is not None, "what failed was tried"
+        failures = tries.add_error(step_id, self._describe(error))
         decision = retry.decide(self._steps[step_id].retry, error, failures=failures, random=self._random)
-        if isinstance(decision, retry.GiveUp) or self._is_over_by_then(decision.delay_s, turn.limits):
-            self._fail(turn, step_id, error)
+        if isinstance(decision, retry.GiveUp) or self._is_over_by_then(decision.delay_s, prepared.segment, tries):
+            self._fail(prepared.segment, tries, step_id, error)
             self._advance()
             return
         self._observer.emit("step.retrying", error=error, step_id=step_id, delay_s=round(decision.delay_s, 3))
         self._supervisor.sleep(decision.delay_s)
 
-    def _is_over_by_then(self, delay_s: float, limits: Mapping[str, Limits]) -> bool:
+    def _is_over_by_then(self, delay_s: float, segment: Segment, tries: Tries) -> bool:
         """Whether the total time of a step will be over after a pause, so that waiting would be in vain."""
-        then = self._services.clock.monotonic() + delay_s
-        return any(limit.deadline is not None and then >= limit.deadline for limit in limits.values())
+        taken_s = self._services.clock.monotonic() + delay_s - tries.began_s
+        totals = [self._limits[step_id].total_s for step_id in segment.steps]
+        return any(total_s is not None and taken_s >= total_s for total_s in totals)
 
-    def _complete(self, turn: _Turn, answers: Mapping[str, StepAnswer]) -> None:
-        for step_id in turn.prepared.segment.steps:
-            answer, tries = answers[step_id], turn.tries
+    def _complete(self, segment: Segment, tries: Tries, answers: Mapping[str, StepAnswer]) -> None:
+        for step_id in segment.steps:
+            answer = answers[step_id]
             output_ref = self._outputs.keep(step_id, answer.output)
             self.outcomes.complete(step_id, answer, tries, output_ref=output_ref)
             counts: Mapping[str, Any] = answer.counts
             self._observer.emit("step.completed", step_id=step_id, tries=tries.count, **counts)
 
-    def _fail(self, turn: _Turn, step_id: str, error: BaseException) -> None:
-        segment, tries = turn.prepared.segment, turn.tries
+    def _fail(self, segment: Segment, tries: Tries, step_id: str, error: BaseException) -> None:
         record = self._describe(error)
         self._record_failure(step_id, error, record, tries)
         downstream = segment.downstream_of(step_id) if self._steps[step_id].continue_on_error else ()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from lorchestra.clock import Clock
 from lorchestra.handlers.base import StepAnswer
-from lorchestra.json_value import freeze
+from lorchestra.json_value import empty, freeze
 from lorchestra.run_identity import RunIdentity, attempt_of
 from lorchestra.schemas import ErrorRecord, RunStatus, StepOutcome, StepStatus
+
+_NOTHING = empty()
 
 
 @dataclass(slots=True)
@@ -18,6 +21,8 @@ class Tries:
     """How a segment has fared so far: how often it was tried, and every error, by the step that raised it."""
 
     started_at: datetime
+    began_s: float
+    """The same in monotonic seconds."""
     count: int = 0
     errors: dict[str, list[ErrorRecord]] = field(default_factory=dict)
 
@@ -60,18 +65,20 @@ class Outcomes:
     def complete(self, step_id: str, answer: StepAnswer, tries: Tries, *, output_ref: str | None) -> None:
         self._add(
             StepOutcome.trusted(
-                step_id=step_id,
-                status=StepStatus.COMPLETED,
-                started_at=tries.started_at,
-                completed_at=self._clock.now(),
-                manifest_ref=self._identity.manifest_ref(step_id),
-                output_ref=output_ref,
-                error=None,
-                errors=tuple(tries.errors.get(step_id, ())),
-                tries=tries.count,
-                counts=freeze(answer.counts),
-                digest=answer.digest,
-                detail=freeze({**answer.detail, "partial": True} if answer.partial else answer.detail),
+                {
+                    "step_id": step_id,
+                    "status": StepStatus.COMPLETED,
+                    "started_at": tries.started_at,
+                    "completed_at": self._clock.now(),
+                    "manifest_ref": self._identity.manifest_ref(step_id),
+                    "output_ref": output_ref,
+                    "error": None,
+                    "errors": tuple(tries.errors.get(step_id, ())),
+                    "tries": tries.count,
+                    "counts": freeze(answer.counts) if answer.counts else _NOTHING,
+                    "digest": answer.digest,
+                    "detail": _detail(answer) if answer.detail or answer.partial else _NOTHING,
+                }
             )
         )
 
@@ -124,3 +131,8 @@ class Outcomes:
     def _add(self, outcome: StepOutcome) -> None:
         self._by_step[outcome.step_id] = outcome
         self._of_attempt.append(outcome)
+
+
+def _detail(answer: StepAnswer) -> Mapping[str, Any]:
+    detail: Mapping[str, Any] = freeze({**answer.detail, "partial": True} if answer.partial else answer.detail)
+    return detail

@@ -39,6 +39,14 @@ class Prepared:
     failure: tuple[str, PermanentError] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a step is asked to do, and all of its manifest but when that was written."""
+
+    params: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+
 class Outputs:
     """The values of finished steps. Those that a later step names are kept privately until the run completes."""
 
@@ -103,24 +111,35 @@ class Preparation:
         self._key = f"{identity.namespace}/{identity.run_id}"
         self._digester = digester
         self._clock = clock
+        # What no outcome changes is made in one go: between two commits, everything takes three times as long.
+        self._settled = {
+            step.step_id: self._ask(step, references.resolve(step.nodes, _never))
+            for step in instance.steps
+            if not (step.run_refs or step.compiled_skip or outcomes.is_completed(step.step_id))
+        }
 
     def prepare(self, segment: Segment) -> Prepared:
         params: dict[str, Mapping[str, Any]] = {}
         manifests = []
+        now = self._clock.now()
         for step_id in segment.steps:
-            try:
-                params[step_id] = self._resolve(segment, step_id)
-            except PermanentError as error:
-                return Prepared(segment=segment, params={}, manifests=(), failure=(step_id, error))
-            manifests.append(self._manifest(self._steps[step_id], params[step_id]))
+            asked = self._settled.get(step_id)
+            if asked is None:
+                try:
+                    resolved = self._resolve(segment, step_id)
+                except PermanentError as error:
+                    return Prepared(segment=segment, params={}, manifests=(), failure=(step_id, error))
+                asked = self._ask(self._steps[step_id], resolved)
+            params[step_id] = asked.params
+            manifests.append(StepManifest.trusted({**asked.manifest, "written_at": now}))
         return Prepared(segment=segment, params=params, manifests=tuple(manifests))
 
-    def _resolve(self, segment: Segment, step_id: str) -> Mapping[str, Any]:
+    def _resolve(self, segment: Segment, step_id: str) -> object:
         for source in segment.inputs[step_id].values():
             if not source.joined:
                 self._require_completed(step_id, source.producer)
         look_up = partial(self._look_up, step_id)
-        return references.resolve(self._steps[step_id].nodes, look_up)  # type: ignore[return-value]
+        return references.resolve(self._steps[step_id].nodes, look_up)
 
     def _look_up(self, step_id: str, ref: RunRef) -> object:
         if ref.path[0] == SHAPES[self._steps[ref.step].op].stream:
@@ -133,23 +152,28 @@ class Preparation:
         if not self._outcomes.is_completed(producer):
             raise UpstreamFailed(step=step_id, failed=producer)
 
-    def _manifest(self, step: JobStepInstance, params: Mapping[str, Any]) -> StepManifest:
+    def _ask(self, step: JobStepInstance, resolved: object) -> _Asked:
+        params: Mapping[str, Any] = resolved  # type: ignore[assignment]  # the template is a mapping
         op, callable_name = step.op, step.params.get("callable")
-        return StepManifest.trusted(
-            run_id=self._identity.run_id,
-            step_id=step.step_id,
-            backend=op.backend,
-            op=op,
-            resolved_params=step.template,
-            prompt_hash=prompt_hash(params, self._digester) if op is Op.COMPUTE_LLM else None,
-            idempotency_key=self._idempotency_key(step),
-            attempt_n=self._identity.attempt_n,
-            inputs_digest=self._digester.value(params),
-            code_sha256=self._identity.code.get(callable_name) if callable_name else None,
-            written_at=self._clock.now(),
-        )
+        manifest = {
+            "run_id": self._identity.run_id,
+            "step_id": step.step_id,
+            "backend": op.backend,
+            "op": op,
+            "resolved_params": step.template,
+            "prompt_hash": prompt_hash(params, self._digester) if op is Op.COMPUTE_LLM else None,
+            "idempotency_key": self._idempotency_key(step),
+            "attempt_n": self._identity.attempt_n,
+            "inputs_digest": self._digester.value(params),
+            "code_sha256": self._identity.code.get(callable_name) if callable_name else None,
+        }
+        return _Asked(params, manifest)
 
     def _idempotency_key(self, step: JobStepInstance) -> str:
         if step.idempotency.scope is IdempotencyScope.RUN:
             return f"{self._key}/{step.step_id}"
         return self._digester.value([self._identity.namespace, step.idempotency.scope, step.semantic_key])
+
+
+def _never(ref: RunRef) -> object:
+    raise AssertionError(f"a step without references to runs has one to step '{ref.step}'")

@@ -49,7 +49,10 @@ def run_segment(segment: Segment, start: StartStep, *, scope: Scope, spills: Spi
     finally:
         # By the thread that ran them, in order, and not whenever they happen to be collected.
         for step_id, stream in reversed(opened):
-            _close(scope, step_id, stream)
+            try:
+                stream.close()
+            except Exception as error:  # noqa: BLE001  (an author's `finally` may raise anything; the scope raises it)
+                scope.fail(step_id, error)
     scope.check()
     return answers
 
@@ -81,20 +84,12 @@ def _pull_from_sink(
         flows[step_id], streams[step_id] = begun, stream
     for step_id, left in streams.items():
         # What no step pulls ends here: written out for the steps that will read it, or only counted.
-        drained = pull(scope, left, producer=step_id, consumer=step_id)
         if step_id in segment.spilled:
-            spills.write(step_id, drained)
+            spills.write(step_id, pull(scope, left, producer=step_id, consumer=step_id))
         else:
-            for _ in drained:
-                pass
+            for _ in left:
+                scope.enter(step_id)
     for step_id, flow in flows.items():
         scope.enter(step_id)
         answers[step_id] = flow.finish()
     return answers
-
-
-def _close(scope: Scope, step_id: str, stream: Generator[Any, None, None]) -> None:
-    try:
-        stream.close()
-    except Exception as error:  # noqa: BLE001  (an author's `finally` may raise anything; the scope raises it)
-        scope.fail(step_id, error)

@@ -71,12 +71,13 @@ class Call:
     def finish(self) -> StepAnswer:
         if self._result is None:
             raise PermanentError("the callable's items were never asked for")
+        stats, counts = self._result.stats, self._tally.counts()
         return StepAnswer(
-            output={"stats": _json_copy(self._result.stats), "schema_version": self._result.schema_version},
-            counts=self._tally.counts(),
+            output={"stats": _json_copy(stats) if stats else {}, "schema_version": self._result.schema_version},
+            counts=counts,
             digest=self._tally.hexdigest(),
             detail={"resources": self._resources} if self._resources else {},
-            partial=self._tally.rejected > 0,
+            partial="rejected" in counts,
         )
 
     def _callable_context(self, loaded: LoadedCallable, params: Mapping[str, Any]) -> CallableContext:
@@ -150,8 +151,6 @@ def _stage_of(read: Mapping[str, Any]) -> str | None:
 
 
 def _json_copy(stats: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not stats:
-        return {}
     copy = thaw(stats)
     try:
         canonical_bytes(copy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,14 +28,12 @@ class StepRaised(LorchestraError):
         self.error = error
 
 
-# Not frozen: one is made for each step, and freezing takes longer than making it.
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`idle_s`: how long the step may go without progress. `deadline`: when it must be done, in monotonic seconds."""
+    """`idle_s`: how long a step may go without progress. `total_s`: how long all its tries may take together."""
 
     idle_s: float
     total_s: float | None = None
-    deadline: float | None = None
 
 
 class Scope:
@@ -44,13 +42,33 @@ class Scope:
     The work writes it and the supervisor reads it; each field is one reference, so neither needs a lock.
     """
 
-    __slots__ = ("_broken", "_monotonic", "limits", "mark")
+    __slots__ = ("_broken", "_monotonic", "_steps", "began", "limits", "mark")
 
-    def __init__(self, step_id: str, monotonic: Callable[[], float], limits: Mapping[str, Limits]) -> None:
+    def __init__(
+        self,
+        steps: Sequence[str],
+        monotonic: Callable[[], float],
+        limits: Mapping[str, Limits],
+        *,
+        began: float | None = None,
+    ) -> None:
+        """The first of `steps` is at work. `limits` are those of all steps that it may name, and of others; `began` is
+        when the first try did, if this is not it.
+        """
+        now = monotonic()
+        self._steps = steps
         self.limits = limits
         self._monotonic = monotonic
         self._broken: StepStopped | StepRaised | None = None
-        self.mark = (step_id, monotonic())
+        self.began = now if began is None else began
+        self.mark = (steps[0], now)
+
+    def totals(self) -> Iterator[tuple[str, float]]:
+        """The steps that have to be done in some time, and in what time, from when the first try began."""
+        for step_id in self._steps:
+            total_s = self.limits[step_id].total_s
+            if total_s is not None:
+                yield step_id, total_s
 
     def enter(self, step_id: str) -> None:
         """From here on, this step is the one at work."""

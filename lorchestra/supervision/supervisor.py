@@ -82,7 +82,7 @@ class Supervisor:
 
     def run_last(self, work: Callable[[], object]) -> None:
         """Give work the grace time, also when the run was cancelled; what comes of it changes nothing any more."""
-        scope = Scope("", self._monotonic, limits={})
+        scope = Scope(("",), self._monotonic, limits={})
         self._let_finish(self._hand_over(lambda shift: shift.attempt(work, scope)))
 
     def sleep(self, seconds: float) -> None:
@@ -143,21 +143,19 @@ class Supervisor:
     def _until_due(self, watched: Scope | None) -> float:
         if watched is None:
             return math.inf
-        now = self._monotonic()
         step_id, since = watched.mark
-        due = [limit.deadline - now for limit in watched.limits.values() if limit.deadline is not None]
-        if step_id in watched.limits:
-            due.append(since + watched.limits[step_id].idle_s - now)
-        return min(due, default=math.inf)
+        due = [watched.began + total_s for _, total_s in watched.totals()]
+        due.append(since + watched.limits[step_id].idle_s)
+        return min(due) - self._monotonic()
 
     def _overdue(self, watched: Scope) -> StepTimeout | TotalTimeout | None:
         step_id, since = watched.mark
         now = self._monotonic()
-        for name, limit in watched.limits.items():
-            if limit.deadline is not None and limit.total_s is not None and now >= limit.deadline:
-                return TotalTimeout(step=name, seconds=limit.total_s)
-        idle = watched.limits[step_id]
-        return StepTimeout(step=step_id, seconds=idle.idle_s) if now - since >= idle.idle_s else None
+        for name, total_s in watched.totals():
+            if now >= watched.began + total_s:
+                return TotalTimeout(step=name, seconds=total_s)
+        idle_s = watched.limits[step_id].idle_s
+        return StepTimeout(step=step_id, seconds=idle_s) if now - since >= idle_s else None
 
     def _let_finish(self, shift: Shift[Any]) -> None:
         """Give work that was told to stop the time to reach a clean end, then abandon it."""

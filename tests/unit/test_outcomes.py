@@ -38,7 +38,7 @@ def outcomes_of(*earlier: StepOutcome, attempt_n: int = 1) -> tuple[Outcomes, Fi
 
 
 def tries_of(count: int = 1, **errors: list[ErrorRecord]) -> Tries:
-    return Tries(started_at=BEGAN, count=count, errors=errors)
+    return Tries(started_at=BEGAN, began_s=0.0, count=count, errors=errors)
 
 
 def test_a_completed_step_keeps_what_it_counted_and_every_error_on_the_way() -> None:

@@ -35,7 +35,7 @@ class Office:
 
 
 def scope() -> Scope:
-    return Scope("a", time.monotonic, PATIENT)
+    return Scope(("a",), time.monotonic, PATIENT)
 
 
 def test_stopping_waits_until_what_is_being_written_down_is_whole() -> None:

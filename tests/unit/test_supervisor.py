@@ -39,7 +39,7 @@ def run(supervisor: Supervisor, work: Callable[[], T], scope: Scope) -> T:
 
 
 def scope_of(step_id: str = "a", limits: Mapping[str, Limits] = PATIENT) -> Scope:
-    return Scope(step_id, time.monotonic, limits)
+    return Scope((step_id,), time.monotonic, limits)
 
 
 def test_work_is_done_on_one_thread_that_is_used_again(supervisor: Supervisor) -> None:
@@ -84,7 +84,7 @@ def test_progress_starts_the_time_anew(supervisor: Supervisor) -> None:
 
 
 def test_the_total_time_is_bounded_in_spite_of_progress(supervisor: Supervisor) -> None:
-    scope = scope_of(limits={"a": Limits(idle_s=30, total_s=SHORT, deadline=time.monotonic() + SHORT)})
+    scope = scope_of(limits={"a": Limits(idle_s=30, total_s=SHORT)})
     pause = threading.Event()
 
     def work() -> None:

@@ -20,7 +20,9 @@ _ENTRIES_OF_RUN = "entry_no BETWEEN run_no << 32 AND (run_no << 32) + 0xffffffff
 _NEXT_ENTRY = f"1 + coalesce((SELECT max(entry_no) FROM entries WHERE {_ENTRIES_OF_RUN}), run_no << 32)"
 _OF_ATTEMPT = "FROM runs WHERE run_id = ? AND attempt_n = ? AND status = 'running'"
 _ADD_ENTRY = f"INSERT INTO entries (entry_no, attempt_n, body) SELECT {_NEXT_ENTRY}, attempt_n, ? {_OF_ATTEMPT}"
-_ADD_ENTRY_AT = f"INSERT OR IGNORE INTO entries (entry_no, attempt_n, body) SELECT ?, attempt_n, ? {_OF_ATTEMPT}"
+# By the number of the run, which is found faster than its id; by the id too, since numbers of pruned runs come again.
+_ADD_ENTRY_AT = """INSERT OR IGNORE INTO entries (entry_no, attempt_n, body) SELECT ?1, attempt_n, ?2 FROM runs
+    WHERE run_no = ?1 >> 32 AND run_id = ?3 AND attempt_n = ?4 AND status = 'running'"""
 
 
 def add_run(connection: sqlite3.Connection, record: RunRecord, body: str, opening: str, worker_id: str) -> None:

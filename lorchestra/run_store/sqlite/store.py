@@ -38,6 +38,13 @@ class _Look:
     """What is kept as running, and reads as interrupted."""
 
 
+@dataclass(slots=True)
+class _Position:
+    """Where an attempt has got to: the number of its last entry, once that is known."""
+
+    last_no: int | None = None
+
+
 class SqliteRunStore:
     """`folder` is the store's own: everything in it is made private, and git is told to leave it alone.
 
@@ -64,8 +71,8 @@ class SqliteRunStore:
         self._forget_left_overs()
         self._worker = liveness.WorkerLock(self._workers)
         self._mutex = threading.Lock()
-        self._active: dict[tuple[str, int], int | None] = {}
-        """The attempts that are at work here, each with the number of its last entry, once that is known."""
+        self._active: dict[tuple[str, int], _Position] = {}
+        """The attempts that are at work here."""
         self._heartbeat_s = heartbeat_s
         self._signed_s = -math.inf
         self._heartbeat = Heartbeat(self._beat, is_wanted=lambda: bool(self._active), every_s=heartbeat_s)
@@ -149,13 +156,10 @@ class SqliteRunStore:
                 self._database.read_one("look at an attempt", statements.check_attempt, run_id, attempt_n)
                 return
             entry = rows.entry(outcomes, manifests)
-            last_no = self._active.get((run_id, attempt_n))
-            entry_no = self._database.write_one(
-                "record a step", statements.add_entry, run_id, attempt_n, entry, last_no
+            at = self._active.get((run_id, attempt_n)) or _Position()
+            at.last_no = self._database.write_one(
+                "record a step", statements.add_entry, run_id, attempt_n, entry, at.last_no
             )
-            with self._mutex:
-                if (run_id, attempt_n) in self._active:
-                    self._active[run_id, attempt_n] = entry_no
         except StaleAttempt:
             self._deactivate(run_id, attempt_n)
             raise
@@ -316,7 +320,7 @@ class SqliteRunStore:
 
     def _activate(self, run_id: str, attempt_n: int) -> None:
         with self._mutex:
-            self._active[run_id, attempt_n] = None
+            self._active[run_id, attempt_n] = _Position()
         self._heartbeat.ensure()
 
     def _deactivate(self, run_id: str, attempt_n: int) -> None:
