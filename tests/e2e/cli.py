@@ -20,6 +20,7 @@ from lorchestra.cli.main import run
 from lorchestra.run_store import SqliteRunStore
 from lorchestra.run_store.protocol import RunFilter
 from lorchestra.schemas import RunRecord
+from tests import forked_python
 
 DEADLINE_S = 60
 
@@ -48,23 +49,32 @@ def clean_environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "HOME": str(home), "LANG": "C.UTF-8", "COLUMNS": "100", **extra}
 
 
-def run_cli(
-    *arguments: str,
-    cwd: Path,
-    environ: Mapping[str, str] | None = None,
-    stdin: bytes = b"",
-    stdout: int | None = subprocess.PIPE,
+def run_cli(*arguments: str, cwd: Path, environ: Mapping[str, str] | None = None, stdin: bytes = b"") -> Finished:
+    """The command line in a process, which is forked."""
+    environ = clean_environment(cwd, environ or {})
+    return _finished(
+        forked_python.run("lorchestra", *arguments, cwd=cwd, environ=environ, stdin=stdin, timeout=DEADLINE_S)
+    )
+
+
+def start_and_run_cli(
+    *arguments: str, cwd: Path, environ: Mapping[str, str] | None = None, stdout: int | None = subprocess.PIPE
 ) -> Finished:
+    """The same in a process for which Python is started, for what depends on how it is."""
     done = subprocess.run(
         [sys.executable, "-m", "lorchestra", *arguments],
         cwd=cwd,
         env=clean_environment(cwd, environ or {}),
-        input=stdin,
+        stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
         timeout=DEADLINE_S,
         check=False,
     )
+    return _finished(done)
+
+
+def _finished(done: subprocess.CompletedProcess[bytes]) -> Finished:
     out = done.stdout.decode("utf-8") if done.stdout is not None else ""
     err = done.stderr.decode("utf-8")
     assert "Traceback (most recent call last)" not in out + err
@@ -92,6 +102,9 @@ class Project:
 
     def __call__(self, *arguments: str, **how: Any) -> Finished:
         return run_cli(*arguments, cwd=how.pop("cwd", self.root), **how)
+
+    def started(self, *arguments: str, **how: Any) -> Finished:
+        return start_and_run_cli(*arguments, cwd=self.root, **how)
 
     def settings(self, text: str) -> Project:
         return self.write("lorchestra.yaml", text)

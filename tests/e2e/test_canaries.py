@@ -16,7 +16,7 @@ from tests.standins import llm
 from tests.standins.llm import StandInLlm
 
 from .canaries import canary, jobs
-from .canaries.finding import assert_nothing_shows, shown
+from .canaries.finding import assert_all_show, assert_nothing_shows
 from .canaries.project import Ended, Project
 
 LOUD = ("-v", "--debug", "--log-format", "json", "--json")
@@ -59,12 +59,9 @@ def test_a_run_that_comes_to_its_end_leaves_its_values_in_the_data_only(
     assert_nothing_shows({**ended.printed, **project.known(), **project.left()})
     assert [path.name for path in project.private.rglob("*")] == []
     # They were there: what the data plane and the service got holds them.
-    data = project.data
-    for channel in ("row", "row-key", "cursor", "stats", "ctx", "answer"):
-        assert shown(data, channel) == set(canary.SHAPES), channel
+    assert_all_show(project.data, "row", "row-key", "cursor", "stats", "ctx", "answer")
     asked = {"asked": b"".join(json.dumps(one.body).encode() for one in service.asked)}
-    for channel in ("prompt", "system", "answer"):
-        assert shown(asked, channel) == set(canary.SHAPES), channel
+    assert_all_show(asked, "prompt", "system", "answer")
     assert service.asked[0].headers["authorization"] == f"Bearer {canary.of('secret-env')['word']}"
 
 
@@ -128,7 +125,7 @@ def test_what_a_failed_run_needs_is_private_and_goes_once_it_is_done(tmp_path: P
     assert ended.code == 2, str(ended)
     assert_nothing_shows({**ended.printed, **project.known(), **project.left(but=[project.private])})
     kept = _kept(project)
-    assert shown(kept, "words") == set(canary.SHAPES)
+    assert_all_show(kept, "words")
     assert {_mode(path) for path in (project.private, *project.private.rglob("*")) if path.is_dir()} == {0o700}
     assert {_mode(path) for path in (project.root / ".lorchestra").rglob("*") if path.is_file()} == {0o600}
     assert _mode(project.root / ".lorchestra") == 0o700
@@ -155,7 +152,7 @@ def test_a_step_that_runs_out_of_time_shows_nothing_of_its_values(
 
     assert json.loads(ended.out)["status"] == status
     assert_nothing_shows({**ended.printed, **project.known(), **project.left(but=[project.private])})
-    assert shown(_kept(project), "words") == set(canary.SHAPES)
+    assert_all_show(_kept(project), "words")
 
 
 @pytest.mark.parametrize(
@@ -167,15 +164,15 @@ def test_a_run_that_is_stopped_keeps_its_values_private_until_it_is_pruned(
     tmp_path: Path, number: signal.Signals, status: str
 ) -> None:
     project, arguments, gate = _gated(tmp_path, *jobs.gate("wait"))
-    process = project.start("exec", "job", "gated", *arguments, "-v", "--debug")
-    until(lambda: gate.with_suffix(".reached").exists() or process.poll() is not None)
-    process.send_signal(number)
-    ended = project.finish(process, "exec", "job", "gated")
+    with project.started("exec", "job", "gated", *arguments, "-v", "--debug") as started:
+        until(lambda: gate.with_suffix(".reached").exists() or started.process.poll() is not None)
+        started.process.send_signal(number)
+        ended = started.ended()
 
     known = project.known()
     assert status.encode() in known["stdout of runs list --json"], str(ended)
     assert_nothing_shows({**ended.printed, **known, **project.left(but=[project.private])})
-    assert shown(_kept(project), "words") == set(canary.SHAPES)
+    assert_all_show(_kept(project), "words")
 
     pruned = _pruned(project)
     assert_nothing_shows({**pruned.printed, **project.left()})
@@ -218,7 +215,7 @@ def test_values_show_on_the_console_when_asked_and_only_there(tmp_path: Path) ->
     console = project.run("exec", "job", "gated", *arguments, "--show-values", "-v")
     machines = project.run("exec", "job", "gated", *arguments, "--show-values", *LOUD)
 
-    assert shown({"stderr": console.err}, "words") == set(canary.SHAPES)
+    assert_all_show({"stderr": console.err}, "words")
     assert_nothing_shows({"stdout": console.out})
     assert_nothing_shows({**machines.printed, **project.known(), **project.left(but=[project.private])})
 
@@ -233,8 +230,7 @@ def test_a_compiled_job_shows_the_values_and_a_dry_run_does_not(tmp_path: Path) 
     dry = [project.run("exec", "job", "good", *given, "--dry-run", *more) for more in ((), ("-v", "--debug", "--json"))]
 
     assert compiled.code == 0
-    for channel in ("row", "stats", "said", "prompt", "ctx"):
-        assert shown({"stdout": compiled.out}, channel) == set(canary.SHAPES), channel
+    assert_all_show({"stdout": compiled.out}, "row", "stats", "said", "prompt", "ctx")
     assert b"values you gave" in told.out
     assert_nothing_shows({"stderr": compiled.err, **project.left()})
     for one in dry:

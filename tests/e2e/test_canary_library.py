@@ -87,7 +87,7 @@ def test_a_program_without_logging_is_shown_nothing_at_all(tmp_path: Path) -> No
         "    result = lorchestra.execute({'job_id': job_id, 'payload': payload})\n"
         "    print(json.dumps(result.to_dict()), result)\n"
     )
-    ended = project.finish(project.start_python("-c", program, payload[1:]), "the program")
+    ended = project.run_python(program, payload[1:])
 
     assert (ended.code, ended.err) == (0, b"")
     assert_nothing_shows({**ended.printed, **project.left()})

@@ -11,22 +11,23 @@ from pathlib import Path
 import pytest
 
 import lorchestra
-from tests.e2e.cli import DEADLINE_S, Project, clean_environment, run_cli
+from tests.e2e.cli import DEADLINE_S, Project, clean_environment, start_and_run_cli
 
 _MANY = 400
 
 
 def test_version_and_help_go_to_the_standard_output(tmp_path: Path) -> None:
-    assert run_cli("--version", cwd=tmp_path).require(0).out == f"lorchestra {lorchestra.__version__}\n"
-    help_ = run_cli("--help", cwd=tmp_path).require(0)
+    assert start_and_run_cli("--version", cwd=tmp_path).require(0).out == f"lorchestra {lorchestra.__version__}\n"
+    help_ = start_and_run_cli("--help", cwd=tmp_path).require(0)
     assert help_.err == ""
-    for command in ("exec", "run", "jobs", "runs", "callables", "schema"):
+    for command in ("exec", "run", "jobs", "pipelines", "runs", "callables", "init", "schema"):
         assert f"\n  {command} " in help_.out
 
 
 @pytest.mark.parametrize(
     "command",
     [
+        *("exec pipeline", "pipelines", "pipelines list", "pipelines show", "init"),
         *("exec", "exec job", "exec compile", "run", "jobs", "jobs list", "jobs show", "jobs validate", "runs"),
         *("runs list", "runs show", "runs resume", "runs prune", "callables", "callables list", "schema"),
     ],
@@ -81,14 +82,14 @@ def test_the_exit_code_of_a_run_does_not_depend_on_who_reads_its_report(people: 
 @pytest.mark.parametrize(("count", "code"), [(1, 2), (101, 1)])
 def test_a_full_output_is_reported_and_the_run_is_not_lost(people: Project, count: int, code: int) -> None:
     with Path("/dev/full").open("wb") as full:
-        done = people("run", "people", "--payload", f"count={count}", "-q", stdout=full.fileno()).require(code)
+        done = people.started("run", "people", "--payload", f"count={count}", "-q", stdout=full.fileno()).require(code)
     assert done.err.endswith("error: not all of the output could be written: No space left on device\n")
     assert [run.status for run in people.runs()] == ["completed" if count == 1 else "partial"]
 
 
 def test_help_into_a_full_output_is_reported(project: Project) -> None:
     with Path("/dev/full").open("wb") as full:
-        done = project("--help", stdout=full.fileno()).require(2)
+        done = project.started("--help", stdout=full.fileno()).require(2)
     assert done.err == "error: not all of the output could be written: No space left on device\n"
 
 
@@ -112,8 +113,8 @@ def test_an_output_that_cannot_show_a_character_spells_it_out(people: Project) -
         "greet", "- {step_id: only, op: call, params: {callable: people, count: 1}}\n", head="description: Grüße\n"
     )
     ascii_only = {"PYTHONIOENCODING": "ascii"}
-    assert "Gr\\xfc\\xdfe" in people("jobs", "list", environ=ascii_only).require(0).out
-    listed = people("jobs", "list", "--json", environ=ascii_only).require(0)
+    assert "Gr\\xfc\\xdfe" in people.started("jobs", "list", environ=ascii_only).require(0).out
+    listed = people.started("jobs", "list", "--json", environ=ascii_only).require(0)
     assert listed.out.isascii()
     assert json.loads(listed.out)[0]["description"] == "Grüße"
 
@@ -123,7 +124,7 @@ def test_a_locale_without_unicode_is_no_reason_to_fail(people: Project) -> None:
         "greet", "- {step_id: only, op: call, params: {callable: people, count: 1}}\n", head="description: 日本\n"
     )
     environ = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    assert "\\u65e5\\u672c" in people("jobs", "list", environ=environ).require(0).out
+    assert "\\u65e5\\u672c" in people.started("jobs", "list", environ=environ).require(0).out
 
 
 @pytest.mark.parametrize("columns", ["1", "0", "20", "nonsense"])
@@ -140,7 +141,7 @@ def test_on_a_terminal_the_last_column_is_cut_to_fit(people: Project) -> None:
     )
     master, slave = pty.openpty()
     try:
-        people("jobs", "list", environ={"COLUMNS": "60"}, stdout=slave).require(0)
+        people.started("jobs", "list", environ={"COLUMNS": "60"}, stdout=slave).require(0)
         os.close(slave)
         shown = os.read(master, 65_536).decode().splitlines()
     finally:
@@ -169,7 +170,7 @@ def _with_output_closed_early(project: Project, *arguments: str) -> tuple[int, s
     read_end, write_end = os.pipe()
     os.close(read_end)
     try:
-        done = project(*arguments, stdout=write_end)
+        done = project.started(*arguments, stdout=write_end)
     finally:
         os.close(write_end)
     return done.code, done.err

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ import pytest
 
 from tests.data_plane import rows_in
 from tests.e2e.cli import DEADLINE_S, Finished, Project, clean_environment
+from tests.forked_python import ForkedPython
 
 # Each waits, in the midst of its items, until a file says that it may go on.
 WAITING = """
@@ -54,14 +54,19 @@ PARENT = "- {step_id: child, op: job.run, params: {job_id: visits, payload: {fol
 
 class Live:
     def __init__(self, project: Project, *arguments: str) -> None:
-        self._error_path = project.root / f"{time.monotonic_ns()}.err"
-        with self._error_path.open("wb") as error:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "lorchestra", *arguments],
+        files = project.root / f"{time.monotonic_ns()}"
+        self._output_path, self._error_path = files.with_suffix(".out"), files.with_suffix(".err")
+        with (
+            Path(os.devnull).open() as nothing,
+            self._output_path.open("wb") as out,
+            self._error_path.open("wb") as err,
+        ):
+            self.process = ForkedPython(
+                "lorchestra",
+                *arguments,
+                streams=(nothing.fileno(), out.fileno(), err.fileno()),
                 cwd=project.root,
-                env=clean_environment(project.root, {}),
-                stdout=subprocess.PIPE,
-                stderr=error,
+                environ=clean_environment(project.root, {}),
             )
 
     def signal(self, number: int) -> None:
@@ -78,13 +83,12 @@ class Live:
         return self._error_path.read_text()
 
     def finish(self) -> Finished:
-        out, _ = self.process.communicate(timeout=DEADLINE_S)
+        code = self.process.wait(DEADLINE_S)
         assert "Traceback" not in self.said()
-        return Finished(code=self.process.returncode, out=out.decode(), err=self.said())
+        return Finished(code=code, out=self._output_path.read_text(), err=self.said())
 
     def end(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        self.process.end()
 
 
 class Scene:

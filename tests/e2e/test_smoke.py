@@ -135,12 +135,12 @@ def test_on_a_terminal_it_asks_first(tried: Project, answer: bytes, code: int, l
 
 
 @pytest.mark.parametrize("command", ["list", "clean"])
-@pytest.mark.parametrize("name", ["prod", "smoke_trial", "A", "a-b", "", "../x", "x" * 21])
-def test_what_is_no_smoke_namespace_is_refused(tried: Project, command: str, name: str) -> None:
+def test_what_is_no_smoke_namespace_is_refused(tried: Project, command: str) -> None:
     before = files(tried)
-    done = tried.inside("smoke", command, name).require(64)
-    assert not done.out
-    assert files(tried) == before
+    for name in ("prod", "smoke_trial", "A", "a-b", "", "../x", "x" * 21):
+        done = tried.inside("smoke", command, name).require(64)
+        assert not done.out, name
+        assert files(tried) == before, name
 
 
 def test_what_lies_below_a_root_that_is_no_longer_named_is_told_and_stays_listed(tried: Project) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from lorchestra.storacle.http_server import listen
 from tests.data_plane import rows_in
 from tests.e2e.cli import DEADLINE_S, Project, clean_environment
+from tests.forked_python import TalkingPython
 
 TOKEN = "canary-token-51b7"
 WITH_TOKEN = {"STORACLE_TOKEN": TOKEN}
@@ -23,11 +22,10 @@ WITH_TOKEN = {"STORACLE_TOKEN": TOKEN}
 class Serving:
     """A service that listens, in a project of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], error: Path) -> None:
-        assert process.stdout is not None
+    def __init__(self, process: TalkingPython, error: Path) -> None:
         self.process = process
         self._error = error
-        line = process.stdout.readline().decode()
+        line = process.stdout.readline()
         self.url = line.split()[-1] if line else ""
         assert line == f"storacle serves {self.url}\n", self.said()
 
@@ -42,12 +40,12 @@ class Serving:
 @contextmanager
 def serving(root: Path, *arguments: str, environ: Mapping[str, str] = WITH_TOKEN) -> Iterator[Serving]:
     root.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "lorchestra", "storacle", "serve", "--port", "0", *arguments]
+    arguments = ("lorchestra", "storacle", "serve", "--port", "0", *arguments)
     error = root / "serve.err"
     with (
         error.open("wb") as stderr,
-        subprocess.Popen(
-            command, cwd=root, env=clean_environment(root, environ), stdout=subprocess.PIPE, stderr=stderr
+        TalkingPython(
+            *arguments, errors=stderr.fileno(), cwd=root, environ=clean_environment(root, environ), strict=False
         ) as process,
     ):
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from lorchestra.storacle.outward.sqlite_columns import SqliteSync
 from lorchestra.storacle.outward.sqlite_sync.writer import SqliteWriter
 from lorchestra.storacle.params import parse
 from lorchestra.storacle.service import RpcError
+from tests.forked_python import TalkingPython
 
 FILE, DATABASE = "out/page.md", "out/copy.db"
 FILE_SIZE, ROWS, ROW_SIZE = 2_000_000, 400, 1000
@@ -55,10 +55,9 @@ def write_table(folder: Path, letter: str) -> None:
 _WRITES: dict[str, Callable[[Path, str], None]] = {"file": write_file, "table": write_table}
 
 
-def start(kind: str, folder: Path, letters: str, *, times: int = 1_000_000, limit: int = 0) -> subprocess.Popen[str]:
+def start(kind: str, folder: Path, letters: str, *, times: int = 1_000_000, limit: int = 0) -> TalkingPython:
     """A process that writes each letter in turn, and says each one when it is written."""
-    command = [sys.executable, "-W", "error", "-m", __name__, kind, str(folder), letters, str(times), str(limit)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1)
+    return TalkingPython(__name__, kind, str(folder), letters, str(times), str(limit))
 
 
 def _main(kind: str, folder: str, letters: str, times: str, limit: str) -> None:

@@ -7,6 +7,7 @@ seen is said as JSON.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import Any
 
 from lorchestra.storacle import PlanRefused
 from lorchestra.storacle.error_codes import ErrorCode
+from tests.forked_python import unmeasured
 from tests.integration.plan_process import contents, integrity, mixed_plan, plane, send, sending
 
 _MOUNT = 'mount -t tmpfs -o size="$1" none "$0" && shift && exec "$@"'
@@ -39,7 +41,12 @@ def run(folder: Path, seed: int, room: int) -> dict[str, Any]:
     """`room` is how many bytes are left for the plan at first."""
     arguments = [sys.executable, "-W", "error", "-m", __name__, str(folder), str(seed), str(room)]
     done = subprocess.run(
-        command(folder, size="16m", arguments=arguments), capture_output=True, text=True, check=False, timeout=120
+        command(folder, size="16m", arguments=arguments),
+        env=unmeasured(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)

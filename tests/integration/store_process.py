@@ -16,30 +16,21 @@ from lorchestra.errors import StoreError
 from lorchestra.run_store import SqliteRunStore
 from lorchestra.schemas import RunStatus
 from tests.factories import NOW, job_def, manifest, outcome, run_record
+from tests.forked_python import TalkingPython, unmeasured
 
 HEARTBEAT_S, STALE_AFTER_S = 0.05, 0.5
 
 
 class StoreProcess:
     def __init__(self, folder: Path, *, umask: int = 0o022) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", __name__, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            umask=umask,
-        )
+        self._process = TalkingPython(__name__, str(folder), umask=umask)
 
     def __enter__(self) -> StoreProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.signal(signal.SIGKILL)
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
+        self._process.close()
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
@@ -49,12 +40,10 @@ class StoreProcess:
         self._process.wait()
 
     def send(self, action: str, *arguments: object) -> None:
-        assert self._process.stdin
         self._process.stdin.write(json.dumps([action, *arguments]) + "\n")
         self._process.stdin.flush()
 
     def answer(self) -> Any:
-        assert self._process.stdout
         return json.loads(self._process.stdout.readline())
 
     def ask(self, action: str, *arguments: object) -> Any:
@@ -122,7 +111,8 @@ class Actions:
         return "limited"
 
     def leave_a_child_behind(self) -> int:
-        return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE).pid
+        command = [sys.executable, "-c", "input()"]
+        return subprocess.Popen(command, env=unmeasured(os.environ), stdin=subprocess.PIPE).pid
 
     def advance_in_a_fork(self, run_id: str) -> str:
         reader, writer = os.pipe()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ import pytest
 from lorchestra.schemas import RetryPolicy, StoraclePlan
 from lorchestra.storacle import RpcClient
 from lorchestra.storacle.transports.http import HttpTransport
+from tests.forked_python import TalkingPython
 from tests.integration.plan_process import META, OPS, contents, integrity, mixed_plan, plane, send, units
 from tests.standins.storacle_http import HttpStoracle
 
@@ -45,14 +44,11 @@ class Server:
 
     def close(self) -> None:
         self.kill()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._process.close()
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "tests.integration.http_process", str(self._folder)]
-        command += ["--halts", "never", "--port", self._port]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
+        arguments = (str(self._folder), "--halts", "never", "--port", self._port)
+        self._process = TalkingPython("tests.integration.http_process", *arguments, strict=False)
         self.url = self._process.stdout.readline().strip()
         self._port = self.url.rpartition(":")[2]
 
@@ -116,11 +112,9 @@ def test_a_plan_whose_server_is_killed_again_and_again_ends_as_an_undisturbed_on
 
 
 @contextmanager
-def sender(url: str, seed: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.integration.plan_process", url, str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def sender(url: str, seed: int) -> Iterator[TalkingPython]:
+    with TalkingPython("tests.integration.plan_process", url, str(seed), strict=False) as process:
         try:
-            assert process.stdout is not None
             assert process.stdout.readline() == "begun\n"
             yield process
         finally:

@@ -351,7 +351,7 @@ def test_a_proxy_of_the_environment_is_not_told_what_stays_on_this_machine(
 def test_a_notification_has_no_answer(lab: Lab) -> None:
     server = lab.stack.enter_context(HttpStoracle(DataPlane(), token=TOKEN))
 
-    assert lab.transport(server.url).send(codec.notification("run.open", {})) is None
+    assert lab.transport(server.url).send({"jsonrpc": "2.0", "method": "run.open", "params": {}}) is None
 
 
 def test_a_message_that_is_no_json_is_not_sent(lab: Lab) -> None:

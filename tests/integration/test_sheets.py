@@ -64,6 +64,11 @@ def table(count: int) -> list[list[Any]]:
     return [["id", "n"], *([f"k{number}", number] for number in range(count))]
 
 
+# More than fit into one request, by their size.
+MANY = [{"id": f"k{number}{'x' * 45_000}", "n": number} for number in range(47)]
+TABLE_OF_MANY = [["id", "n"], *([row["id"], row["n"]] for row in MANY)]
+
+
 def refusal(writer: SheetsWriter, wanted: Any, given: Any, namespace: str = "prod") -> RpcError:
     with pytest.raises(RpcError) as raised:
         writer.write(wanted, given, namespace=namespace)
@@ -184,9 +189,9 @@ def test_a_fault_of_any_request_is_overcome(
     writer: SheetsWriter, service: StandInSheets, slept: Slept, fault: Fault, request_n: int
 ) -> None:
     service.faults.extend([*[None] * request_n, fault])
-    writer.write(params(), rows(5010), namespace="prod")
+    writer.write(params(), MANY, namespace="prod")
     assert len(service.sheets) == 2
-    assert service.sheet("Data").table == table(5010)
+    assert service.sheet("Data").table == TABLE_OF_MANY
     assert slept.pauses == ([7.0] if fault.status == 429 else [2.0])
 
 
@@ -197,10 +202,10 @@ def test_a_write_that_broke_off_midway_is_completed_by_its_repetition(
     writer.write(params(), ({"id": "old", "n": -1} for _ in range(5100)), namespace="prod")
     service.faults.extend([*[None] * request_n, Fault(status=403)])
     if request_n < 5:
-        assert refusal(writer, params(), rows(5010)).code is ErrorCode.FORBIDDEN
+        assert refusal(writer, params(), MANY).code is ErrorCode.FORBIDDEN
     service.faults.clear()
-    writer.write(params(), rows(5010), namespace="prod")
-    assert service.sheet("Data").table == table(5010)
+    writer.write(params(), MANY, namespace="prod")
+    assert service.sheet("Data").table == TABLE_OF_MANY
 
 
 @pytest.mark.parametrize(

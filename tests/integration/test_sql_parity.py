@@ -117,9 +117,23 @@ def test_both_engines_give_the_same_rows_on_what_they_are_known_to_differ_on(
 
 # The rows of a difference are few, and making them fewer would take minutes. The same rows every time, since what a
 # new one would find is more often the second engine's than ours.
-@settings(max_examples=25, deadline=None, phases=[Phase.generate], derandomize=True)
+repeatable = settings(deadline=None, phases=[Phase.generate], derandomize=True)
+
+
+@settings(repeatable, max_examples=10)
 @given(rows=_rows)
 def test_both_engines_give_the_same_rows_on_any(engines: Engines, rows: list[tuple[Any, ...]]) -> None:
+    expect_the_same(engines, rows)
+
+
+@pytest.mark.prove
+@settings(repeatable, max_examples=50)
+@given(rows=_rows)
+def test_both_engines_give_the_same_rows_on_very_many(engines: Engines, rows: list[tuple[Any, ...]]) -> None:
+    expect_the_same(engines, rows)
+
+
+def expect_the_same(engines: Engines, rows: list[tuple[Any, ...]]) -> None:
     engines.fill(rows)
     for construct in PROVEN:
         first, second = engines.both(construct)

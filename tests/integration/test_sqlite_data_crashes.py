@@ -6,7 +6,6 @@ import json
 import random
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from lorchestra.errors import PermanentError
 from lorchestra.storacle import OpStatus, PlanRefused
 from lorchestra.storacle.error_codes import ErrorCode
 from tests.data_plane import DataPlane
+from tests.forked_python import TalkingPython
 from tests.integration import small_disk
 from tests.integration.crash.forks import Forks
 from tests.integration.data_units import client_of, expect_units, submit, unit
@@ -87,19 +87,17 @@ def test_killed_at_every_statement(killing: Killing, part: int) -> None:
 
 
 @contextmanager
-def sender(data_path: Path, seed: int, most_bytes: int = 0) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.integration.plan_process", str(data_path), str(seed)]
-    command += ["--most-bytes", str(most_bytes)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def sender(data_path: Path, seed: int, most_bytes: int = 0) -> Iterator[TalkingPython]:
+    arguments = (str(data_path), str(seed), "--most-bytes", str(most_bytes))
+    with TalkingPython("tests.integration.plan_process", *arguments, strict=False) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
-def said(process: subprocess.Popen[str]) -> list[str]:
+def said(process: TalkingPython) -> list[str]:
     """All that it said until its end; a line that a kill cut off was not said."""
-    assert process.stdout is not None
     return [line.strip() for line in process.stdout if line.endswith("\n")]
 
 
@@ -107,7 +105,6 @@ def kill_until_done(data_path: Path, seed: int, kills: int) -> None:
     chance = random.Random(seed)
     for _ in range(kills):
         with sender(data_path, seed) as process:
-            assert process.stdout is not None
             assert process.stdout.readline() == "begun\n"
             time.sleep(chance.random() * 0.15)
             process.kill()

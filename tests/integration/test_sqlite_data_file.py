@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sqlite3
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from lorchestra.errors import ConfigurationError, PermanentError
-from lorchestra.schemas import StoracleOp, StoraclePlan
+from lorchestra.schemas import StoraclePlan
 from lorchestra.storacle import OpStatus, PlanRefused
 from tests.data_plane import DataPlane
+from tests.forked_python import TalkingPython
 from tests.integration.data_units import client_of, expect_units, submit, unit
-from tests.integration.plan_process import META, OPS, contents, mixed_plan, plane, send, sending
+from tests.integration.plan_process import META, OPS, contents, mixed_plan, plane, send
 
 # What it is
 
@@ -153,33 +153,16 @@ def test_a_run_opened_for_a_later_attempt_is_refused_to_an_earlier_one(data_path
     assert client_of(data).open_run(third) > token
 
 
-def write_many(data_path: Path, name: str, rounds: int) -> None:
-    meta = replace(META, run_id=name)
-    with DataPlane(data_path) as data:
-        meta = replace(meta, token=client_of(data).open_run(meta))
-        for number in range(rounds):
-            rows = [{"idem_key": f"{name}-{number}-{row}", "payload": {"n": 1}} for row in range(20)]
-            params = {"dataset": "raw", "table": "raw_objects", "key_columns": ["idem_key"], "rows": rows}
-            op = StoracleOp(op_id="a", method="table.upsert", params=params, idempotency_key=f"{name}-{number}")
-            submit(data, op, meta=meta)
-
-
-def send_unopened(data_path: Path, seed: int) -> None:
-    for _ in sending(data_path, mixed_plan(seed), META):
-        pass
-
-
-def run_all(*processes: BaseProcess) -> None:
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0] * len(processes)
+def run_all(*orders: tuple[object, ...]) -> None:
+    """As many processes at once as there are orders."""
+    module = "tests.integration.writing_process"
+    with ExitStack() as stack:
+        processes = [stack.enter_context(TalkingPython(module, *map(str, order))) for order in orders]
+        assert [process.wait(120) for process in processes] == [0] * len(orders)
 
 
 def test_eight_processes_write_at_once_without_an_error(data_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    run_all(*(context.Process(target=write_many, args=(data_path, f"w{number}", 25)) for number in range(8)))
+    run_all(*(("write", data_path, f"w{number}", 25) for number in range(8)))
     with DataPlane(data_path) as data:
         assert data.effects == 200
         assert len(data.rows("raw", "raw_objects")) == 4000
@@ -196,8 +179,7 @@ def expect_one_effect(data_path: Path, tmp_path: Path, plan: StoraclePlan) -> No
 def test_processes_that_send_the_same_plan_at_once_have_one_effect(
     data_path: Path, tmp_path: Path, number: int
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    run_all(*(context.Process(target=send_unopened, args=(data_path, 7)) for _ in range(number)))
+    run_all(*[("send", data_path, 7)] * number)
     expect_one_effect(data_path, tmp_path, mixed_plan(7))
 
 

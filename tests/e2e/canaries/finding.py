@@ -27,6 +27,9 @@ def assert_nothing_shows(places: Mapping[str, bytes], wanted: tuple[Canary | Doc
     assert not found, "\n".join(f"{one.what} as {one.encoding} in {one.where}: {one.around!r}" for one in found[:20])
 
 
-def shown(places: Mapping[str, bytes], channel: str) -> set[str]:
-    """The shapes of a channel that can be read in the places."""
-    return {one.what.partition("/")[2] for one in canary.search(places, canary.channels(channel))}
+def assert_all_show(places: Mapping[str, bytes], *channels: str) -> None:
+    """Every shape of each channel can be read in the places."""
+    wanted = canary.channels(*channels)
+    found = {one.what for one in canary.search(places, wanted)}
+    missing = {f"{channel}/{shape}" for channel in channels for shape in canary.SHAPES} - found
+    assert not missing

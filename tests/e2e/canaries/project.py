@@ -15,10 +15,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from lorchestra.cli.main import run as run_command_line
 from tests.data_plane import rows_in
+from tests.forked_python import ForkedPython
 
 from . import canary
 
@@ -39,6 +41,20 @@ class Ended:
 
     def __str__(self) -> str:
         return f"{self.command}: {self.code}\n{self.out.decode()}\n{self.err.decode()}"
+
+
+@dataclass(frozen=True)
+class Started:
+    command: str
+    process: ForkedPython
+    out: IO[bytes]
+    err: IO[bytes]
+
+    def ended(self) -> Ended:
+        code = self.process.wait(_PATIENCE_S)
+        self.out.seek(0)
+        self.err.seek(0)
+        return Ended(self.command, code, self.out.read(), self.err.read())
 
 
 class Project:
@@ -93,29 +109,32 @@ class Project:
 
     # What the operator does
 
-    def start(self, *arguments: str, umask: int = -1) -> subprocess.Popen[bytes]:
-        return self.start_python("-m", "lorchestra", *arguments, umask=umask)
+    def run(self, *arguments: str, umask: int = -1) -> Ended:
+        with self.started(*arguments, umask=umask) as process:
+            return process.ended()
 
-    def start_python(self, *arguments: str, umask: int = -1) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, *arguments],
+    @contextlib.contextmanager
+    def started(self, *arguments: str, umask: int = -1) -> Iterator[Started]:
+        with Path(os.devnull).open() as nothing, TemporaryFile() as out, TemporaryFile() as err:
+            streams = [file.fileno() for file in (nothing, out, err)]
+            process = ForkedPython(
+                "lorchestra", *arguments, streams=streams, cwd=self.root, environ=self.environ, umask=umask
+            )
+            try:
+                yield Started(_named(arguments), process, out, err)
+            finally:
+                process.end()
+
+    def run_python(self, program: str, *arguments: str) -> Ended:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
             cwd=self.root,
             env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            umask=umask,
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=False,
         )
-
-    def run(self, *arguments: str, umask: int = -1) -> Ended:
-        return self.finish(self.start(*arguments, umask=umask), *arguments)
-
-    def finish(self, process: subprocess.Popen[bytes], *arguments: str) -> Ended:
-        try:
-            out, err = process.communicate(timeout=_PATIENCE_S)
-        finally:
-            process.kill()
-            process.wait()
-        return Ended(_named(arguments), process.returncode, out, err)
+        return Ended("the program", done.returncode, done.stdout, done.stderr)
 
     def run_here(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Ended:
         """The same in this process, which is a second cheaper; whatever the command changes in it is put back."""

@@ -21,6 +21,7 @@ from lorchestra.schemas import Envelope
 from lorchestra.storacle.sql import compilation, functions
 from lorchestra.storacle.transports import InProcessTransport
 from tests.data_plane import DataPlane
+from tests.forked_python import unmeasured
 from tests.integration import plan_process
 from tests.integration.crash import service_process
 from tests.integration.crash.killing import Events, FineEvents, KillingWorkspace
@@ -45,7 +46,11 @@ class Worked:
 class Forks:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-W", "error", "-m", __name__],
+            env=unmeasured(os.environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def close(self) -> None:

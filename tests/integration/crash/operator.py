@@ -6,7 +6,6 @@ import json
 import resource
 import select
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,40 +14,33 @@ from lorchestra.errors import LorchestraError
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import Envelope
 from lorchestra.workspace import Workspace
+from tests.forked_python import TalkingPython
 
 
 class Operator:
     def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", __name__, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = TalkingPython(__name__, str(folder))
 
     def __enter__(self) -> Operator:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.close()
 
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
 
     def send(self, action: str, *arguments: object) -> None:
-        assert self._process.stdin
         self._process.stdin.write(json.dumps([action, *arguments]) + "\n")
         self._process.stdin.flush()
 
     def answer(self) -> Any:
-        assert self._process.stdout
         return json.loads(self._process.stdout.readline())
 
     def fileno(self) -> int:
         """Where its answers come, so that one can wait for the first of several."""
-        assert self._process.stdout
         return self._process.stdout.fileno()
 
     def ask(self, action: str, *arguments: object) -> Any:

@@ -57,6 +57,19 @@ steps:
 - {step_id: write_close, op: storacle.submit, params: {plan: '@run.plan_close.plan'}}
 """
 
+# A pipeline in a pipeline; both jobs leave some records aside, which stops neither.
+WEEK = """
+pipeline_id: week
+stages:
+- {name: days, jobs: [visits]}
+- {name: ends, jobs: [pipeline.ends]}
+"""
+ENDS = """
+pipeline_id: ends
+stages:
+- {name: month, jobs: [month]}
+"""
+
 # An audit event is heard by whoever listens, which is how a test knows of each item; nobody else notices.
 CALLABLES = {
     "visits": """
@@ -125,6 +138,8 @@ def make(folder: Path) -> Project:
         "lorchestra.yaml": SETTINGS,
         "jobs/definitions/visits.yaml": VISITS,
         "jobs/definitions/month.yaml": MONTH,
+        "pipelines/week.yaml": WEEK,
+        "pipelines/ends.yaml": ENDS,
         **{f"callables/{name}.py": code for name, code in CALLABLES.items()},
     }
     for name, content in files.items():

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlglot
@@ -92,7 +93,8 @@ class Translated:
 
 
 def translate(text: str, scope: Scope) -> Translated:
-    tree = _parsed(text)
+    # The same statements come again and again, and to copy what was read is far quicker than to read it anew.
+    tree = _parsed(text).copy()
     kind = statement_type(tree)
     _refuse_what_bigquery_refuses(tree)
     _qualify(tree, scope)
@@ -112,6 +114,7 @@ def translate(text: str, scope: Scope) -> Translated:
     return Translated(sql=sql, values=values, tree=tree, kind=kind, target=target)
 
 
+@lru_cache(maxsize=1000)
 def _parsed(text: str) -> exp.Expr:
     try:
         found = sqlglot.parse(text, read="bigquery")
