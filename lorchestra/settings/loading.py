@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lorchestra import errors
 from lorchestra.definitions import validation, yaml_source
 from lorchestra.definitions.yaml_source import Source
 from lorchestra.errors import ConfigurationError, JobValidationError, Location, Problem, did_you_mean
 from lorchestra.settings import override as settings_override
+from lorchestra.settings.connections import models
 from lorchestra.settings.model import EffectiveSections, Settings, SettingsFile
 from lorchestra.settings.override import Override
 
@@ -43,7 +44,9 @@ def load(*, start: Path, file: Path | None = None, profile: str | None = None, e
     source = yaml_source.parse("{}", file=FILE_NAME) if path is None else _read(path)
     written = _validated(source)
     chosen = _choose(written, asked=profile, environ=environ, where=str(path or "the defaults"))
-    overrides = settings_override.read(EffectiveSections, environ, secrets=_secret_variables(source.value))
+    overrides = settings_override.read(
+        EffectiveSections, environ, secrets=_secret_variables(source.value), named=_connections(source.value, chosen)
+    )
     sections = _effective(source, chosen, overrides)
     values = {name: getattr(sections, name) for name in EffectiveSections.model_fields}
     return Settings(root=root, profile=chosen, **values)
@@ -104,6 +107,16 @@ def _secret_variables(value: Any) -> frozenset[str]:
     return frozenset().union(*map(_secret_variables, members))
 
 
+def _connections(whole: Any, profile: str | None) -> Iterator[tuple[errors.Path, type[BaseModel]]]:
+    """The connections that there are, and the model of each."""
+    changes = whole["profiles"][profile].get("connections", {}) if profile is not None else {}
+    for name, connection in _merged(whole.get("connections", {}), changes).items():
+        # One without a connector is refused when the settings are put together.
+        model = models().get(connection.get("connector"))
+        if model is not None:
+            yield ("connections", name), model
+
+
 def _effective(source: Source, profile: str | None, overrides: Sequence[Override]) -> EffectiveSections:
     layers: list[Mapping[str, Any]] = []
     whole: Any = source.value
@@ -125,9 +138,19 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in over.items():
         before = merged.get(name)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merged(before, value) if both else value  # type: ignore[arg-type]  # `both` says so
+        if isinstance(before, Mapping) and isinstance(value, Mapping) and not _is_another(name, before, value):
+            merged[name] = _merged(before, value)
+        else:
+            merged[name] = value
     return merged
+
+
+def _is_another(name: str, before: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """Whether it takes the place of what is there, whose keys mean nothing to it: other credentials, or another
+    connector.
+    """
+    tag = "kind" if name == "credentials" else "connector"
+    return tag in before and tag in value and before[tag] != value[tag]
 
 
 def _nested(override: Override) -> dict[str, Any]:

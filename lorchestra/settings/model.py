@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from lorchestra.schemas import RetryPolicy
 from lorchestra.schemas.value import Value
+from lorchestra.settings.connections import ConnectionName, ConnectionSettings
 from lorchestra.settings.durations import Duration
 from lorchestra.settings.secret_ref import SecretRef
 
@@ -190,7 +191,7 @@ class LlmSettings(LlmSection):
 
 
 class Sections(Value):
-    """What a profile may say, and the file itself."""
+    """What a profile and the file itself may say alike."""
 
     definitions_dir: Path = Path("jobs/definitions")
     pipelines_dir: Path = Path("pipelines")
@@ -202,17 +203,41 @@ class Sections(Value):
     log: LogSettings = LogSettings()
 
 
+class ProfileSections(Sections):
+    """What a profile may say. Of a connection it may say a part; the whole is looked at when the profile is used."""
+
+    connections: dict[ConnectionName, dict[str, Any]] = Field(
+        default_factory=dict, description="Changes to connections, or whole ones, by name."
+    )
+
+
+_CONNECTIONS = "Accounts at providers that `injest` fetches from, by name."
+
+
 class SettingsFile(Sections):
     """`lorchestra.yaml` as it is written."""
 
+    connections: dict[ConnectionName, ConnectionSettings] = Field(default_factory=dict, description=_CONNECTIONS)
     profile: Name | None = Field(default=None, description="The profile to use when none is asked for.")
-    profiles: dict[Name, Sections] = Field(default_factory=dict, description="Changes to the settings above, by name.")
+    profiles: dict[Name, ProfileSections] = Field(
+        default_factory=dict, description="Changes to the settings above, by name."
+    )
 
 
 class EffectiveSections(Sections):
     """The sections with profile and environment applied."""
 
+    connections: dict[ConnectionName, ConnectionSettings] = Field(default_factory=dict, description=_CONNECTIONS)
     llm: LlmSettings | None = None
+
+    @model_validator(mode="after")
+    def _tells_connections_apart(self) -> Self:
+        if len({name.replace("-", "_") for name in self.connections}) < len(self.connections):
+            raise ValueError(
+                "found two connections whose names differ in '-' and '_' alone; "
+                "expected names that variables of the environment can tell apart"
+            )
+        return self
 
     @model_validator(mode="after")
     def _survives_late_heartbeat(self) -> Self:
@@ -268,6 +293,7 @@ class Settings(EffectiveSections):
             "root": root,
             "run_store": self.run_store.model_copy(update={"path": root / self.run_store.path}),
             "storacle": self.storacle.model_copy(update=storacle),
+            "connections": MappingProxyType({name: one.below(root) for name, one in self.connections.items()}),
         }
         if self.llm and self.llm.api_key:
             complete["llm"] = self.llm.model_copy(update={"api_key": self.llm.api_key.below(root)})

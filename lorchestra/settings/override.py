@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from lorchestra.definitions import yaml_scalar
+from lorchestra.definitions.model_place import is_late
 from lorchestra.errors import ConfigurationError, Path, did_you_mean
 from lorchestra.json_value import JSONValue
 
@@ -23,13 +24,21 @@ class Override:
     value: JSONValue
 
 
-def read(model: type[BaseModel], environ: Mapping[str, str], *, secrets: Collection[str] = ()) -> tuple[Override, ...]:
-    """What the environment says about the model. `secrets` are variables that belong to references.
+def read(
+    model: type[BaseModel],
+    environ: Mapping[str, str],
+    *,
+    secrets: Collection[str] = (),
+    named: Iterable[tuple[Path, type[BaseModel]]] = (),
+) -> tuple[Override, ...]:
+    """What the environment says about the model, and about the models below the places `named`. `secrets` are variables
+    that belong to references.
 
     Raises ConfigurationError for every variable with our prefix that means nothing, and every value that cannot be
     read, without quoting it.
     """
-    known = {variable_of(path): (path, is_text) for path, is_text in _leaves(model)}
+    leaves = [*_leaves(model), *(leaf for above, each in named for leaf in _leaves(each, above))]
+    known = {variable_of(path): (path, is_text) for path, is_text in leaves}
     overrides: list[Override] = []
     problems: list[str] = []
     for variable in sorted(environ):
@@ -50,7 +59,8 @@ def read(model: type[BaseModel], environ: Mapping[str, str], *, secrets: Collect
 
 
 def variable_of(path: Path) -> str:
-    return PREFIX + "__".join(str(part).upper() for part in path)
+    # The names of connections may hold what those of variables may not.
+    return PREFIX + "__".join(str(part).upper().replace("-", "_") for part in path)
 
 
 def _value(text: str, *, is_text: bool) -> JSONValue:
@@ -67,10 +77,14 @@ def _value(text: str, *, is_text: bool) -> JSONValue:
 
 def _leaves(model: type[BaseModel], above: Path = ()) -> Iterator[tuple[Path, bool]]:
     for name, field in model.model_fields.items():
+        if any(is_late(one) for one in get_args(field.annotation)):
+            # What there is below it depends on the names that the file has there.
+            continue
         members = _members(field.annotation)
         inner = [one for one in members if isinstance(one, type) and issubclass(one, BaseModel)]
         if inner:
-            yield from _leaves(inner[0], (*above, name))
+            for each in inner:
+                yield from _leaves(each, (*above, name))
         else:
             yield (*above, name), not {int, float, bool} & set(members)
 

@@ -1,0 +1,1 @@
+"""Connections: accounts at providers, as the values that `injest` is given."""
