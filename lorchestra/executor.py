@@ -15,6 +15,7 @@ from lorchestra import envelopes, json_value
 from lorchestra.callable import CallableRegistry, default_registry
 from lorchestra.callable.context import CancelToken
 from lorchestra.clock import Clock, SystemClock, child_run_id, new_run_id
+from lorchestra.connections.known import Connections
 from lorchestra.errors import DefinitionError, Problem, RunCancelled, RunNotFound, StaleAttempt, StoreError
 from lorchestra.execution import turn
 from lorchestra.execution.attempt import Execution
@@ -23,6 +24,7 @@ from lorchestra.handlers.base import ChildRun, Handler
 from lorchestra.handlers.registry import HandlerRegistry
 from lorchestra.json_value import JSONObject
 from lorchestra.ops import Services
+from lorchestra.ops.call import params_of
 from lorchestra.reporting import error_record, log
 from lorchestra.reporting.observer import Observer, SilentObserver
 from lorchestra.resources import ResourceFolder
@@ -69,6 +71,8 @@ class Executor:
         callables: CallableRegistry | None = None,
         root: Path | None = None,
         content: Path | None = None,
+        built_in_content: Path | None = None,
+        connections: Connections | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = system_random.random,
         observer: Observer | None = None,
@@ -97,7 +101,8 @@ class Executor:
             callables=(callables or default_registry()).copy(),
             handlers=handlers or HandlerRegistry({}),
             client=client,
-            resources=ResourceFolder(content or self._root),
+            resources=ResourceFolder(content or self._root, *([built_in_content] if built_in_content else ())),
+            connections=connections or Connections(),
             clock=self._clock,
             digester=self.store.digester,
         )
@@ -111,7 +116,9 @@ class Executor:
             if step.compiled_skip:
                 continue
             if step.op is Op.CALL:
-                self._services.callables.get(step.params["callable"]).load()
+                loaded = self._services.callables.get(step.params["callable"]).load()
+                if loaded.wants_connections and not step.run_refs:
+                    self._services.connections.only(*loaded.connections(params_of(step.params)))
             elif step.op.backend not in (Backend.CALLABLE, Backend.NATIVE):
                 self._services.handlers.handler_for(step.op).check(step, (*above, instance.job_id))
             if step.op is Op.STORACLE_SUBMIT or "read" in step.params:
@@ -224,6 +231,8 @@ class Executor:
             return self._start(instance, request)
         if record.status not in FINISHED:
             return self._continue(record, instance, request)
+        if not request.keeps_outputs:
+            return ChildRun(result=ExecutionResult.of(record), outputs={})
         outputs = self.store.private.get(run_id, value_name("outputs", record.attempts[-1].attempt_n))
         return ChildRun(result=ExecutionResult.of(record), outputs=outputs)  # type: ignore[arg-type]  # put below
 
@@ -241,11 +250,11 @@ class Executor:
             execution.tell_started()
             execution.proceed()
             status, error = execution.status(), execution.failure_record
-            if is_child and status in FINISHED:
+            if request.keeps_outputs and status in FINISHED:
                 outputs = execution.outputs()
                 # The parent may be killed before it records the outcome of its step, and then asks again.
                 self.store.private.put(run_id, identity.value_name("outputs"), outputs)
-            elif status in FINISHED and self._keep_values:
+            elif not is_child and status in FINISHED and self._keep_values:
                 # Said before the run ends: from then on, whoever opens the store next forgets values left over.
                 self.store.private.put(run_id, KEPT, True)
         except RunCancelled as cancelled:
@@ -358,6 +367,7 @@ class Executor:
             run_child=partial(self._run_child, identity, request),
             earlier=earlier,
             events=self._events_of(identity),
+            keeps_outputs=request.keeps_outputs,
         )
 
     def _events_of(self, identity: RunIdentity) -> RunEvents | None:

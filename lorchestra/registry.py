@@ -8,7 +8,7 @@ an answer is never older than the files; listing ids reads names only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,11 +21,11 @@ from lorchestra.errors import JobNotFoundError, JobValidationError, Problem
 if TYPE_CHECKING:  # pydantic takes longer to import than a hundred definitions take to list
     from pydantic import BaseModel
 
-    from lorchestra.schemas import JobDef, PipelineDef
+    from lorchestra.schemas import JobDef
 
     M = TypeVar("M", bound=BaseModel)
 
-__all__ = ["JobNotFoundError", "JobRegistry", "JobSummary", "JobValidationError", "load_pipeline_def"]
+__all__ = ["JobNotFoundError", "JobRegistry", "JobSummary", "JobValidationError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ class JobSummary:
     tags: tuple[str, ...] = ()
     steps: int = 0
     problems: tuple[Problem, ...] = ()
+    is_built_in: bool = False
 
     @property
     def problem(self) -> str | None:
@@ -53,6 +54,7 @@ class JobSummary:
             "tags": list(self.tags),
             "steps": self.steps,
             "file": str(self.path),
+            "built_in": self.is_built_in,
             "problems": [str(problem) for problem in self.problems],
         }
 
@@ -60,16 +62,35 @@ class JobSummary:
 class JobRegistry:
     """The definitions below `definitions_dir`, then those below each of `fallbacks`; an earlier folder wins by id.
 
-    Every method raises DefinitionError when one of the folders is missing or cannot be listed.
+    Those below `built_in` come with lorchestra: they are found by id after all others, and are not listed or checked
+    among them. Every method raises DefinitionError when one of the folders is missing or cannot be listed; what is
+    built in is found all the same.
     """
 
-    def __init__(self, definitions_dir: Path | str, *fallbacks: Path | str) -> None:
+    def __init__(self, definitions_dir: Path | str, *fallbacks: Path | str, built_in: Path | None = None) -> None:
         self.definitions_dir = Path(definitions_dir)
         self._roots = (self.definitions_dir, *map(Path, fallbacks))
+        self.built_in = None if built_in is None else JobRegistry(built_in)
 
     def list_jobs(self) -> tuple[str, ...]:
         """The ids of all jobs that have a current version, sorted."""
         return tuple(sorted(job_id for job_id, family in self._families().items() if family.current))
+
+    def own_job_ids(self) -> frozenset[str]:
+        """The ids of the jobs that are not built in, and can be loaded; none where there is no folder for them."""
+        return frozenset(job_id for job_id, family in _winners(self._folders_if_any()).items() if family.current)
+
+    def job_ids(self) -> frozenset[str]:
+        """The ids of all jobs that can be loaded."""
+        return self.own_job_ids() | (self.built_in.job_ids() if self.built_in else frozenset())
+
+    def built_in_ids(self) -> frozenset[str]:
+        """The ids of the jobs that are built in, and that no job of the project replaces."""
+        return (self.built_in.job_ids() if self.built_in else frozenset()) - self.own_job_ids()
+
+    def is_built_in(self, job_id: str) -> bool:
+        """Whether the job is one that came with lorchestra. Raises like `load`."""
+        return self.built_in is not None and self._family(job_id).is_below(self.built_in.definitions_dir)
 
     def load(self, job_id: str, version: str | None = None) -> JobDef:
         """The definition, valid as far as can be known without ctx and payload.
@@ -119,12 +140,18 @@ class JobRegistry:
         families = self._families().values()
         return tuple(_summary(family) for family in sorted(families, key=lambda one: one.job_id) if family.current)
 
+    def built_in_summaries(self) -> tuple[JobSummary, ...]:
+        """Of the jobs that came with lorchestra, and that no job of the project replaces."""
+        ids = self.built_in_ids()
+        listed = self.built_in.summaries() if self.built_in else ()
+        return tuple(replace(one, is_built_in=True) for one in listed if one.job_id in ids)
+
     def problems(self, job_ids: Iterable[str] | None = None) -> tuple[Problem, ...]:
         """Every mistake in the files of these jobs, in all their versions. Raises JobNotFoundError for an unknown id.
 
         Without ids: in every file that can be loaded, and in the names of files too.
         """
-        folders = self._folders()
+        folders = self._folders() if job_ids is None else self._folders_if_any()
         families = _winners(folders)
         if job_ids is None:
             chosen = list(families.values())
@@ -139,22 +166,29 @@ class JobRegistry:
     def _folders(self) -> tuple[Folder, ...]:
         return tuple(definition_files.scan(root) for root in self._roots)
 
+    def _folders_if_any(self) -> tuple[Folder, ...]:
+        """A project that has no definitions may do with what is built in."""
+        return self._folders() if self.built_in is None or self.definitions_dir.is_dir() else ()
+
     def _families(self) -> Mapping[str, Family]:
         return _winners(self._folders())
 
     def _family(self, job_id: str) -> Family:
-        folders = self._folders()
-        families = _winners(folders)
-        if job_id in families:
-            family = families[job_id]
-            if family.is_ambiguous:
-                raise JobValidationError(*family.problems())
-            return family
-        for folder in folders:
-            if job_id in folder.misnamed:
-                raise JobValidationError(definition_files.misnamed(folder.misnamed[job_id]))
-        known = [known_id for known_id, family in families.items() if family.current]
-        raise JobNotFoundError(job_id, known=known, where=str(self.definitions_dir))
+        folders = self._folders_if_any()
+        own = _winners(folders)
+        built_in: Mapping[str, Family] = {}
+        if job_id not in own:
+            for folder in folders:
+                if job_id in folder.misnamed:
+                    raise JobValidationError(definition_files.misnamed(folder.misnamed[job_id]))
+            built_in = self.built_in._families() if self.built_in else built_in
+        family = own.get(job_id) or built_in.get(job_id)
+        if family is None:
+            known = [known_id for known_id, one in (own or self._families()).items() if one.current]
+            raise JobNotFoundError(job_id, known=known, near=built_in, where=str(self.definitions_dir))
+        if family.is_ambiguous:
+            raise JobValidationError(*family.problems())
+        return family
 
 
 def _problems_in(family: Family) -> Iterator[Problem]:
@@ -171,13 +205,6 @@ def _problems_in(family: Family) -> Iterator[Problem]:
         older = family.older.get(job.version, ())
         if path in family.current and older:
             yield definition_files.claimed_twice(f"{family.job_id}@{job.version}", (path, *older))
-
-
-def load_pipeline_def(path: Path) -> PipelineDef:
-    """The pipeline in a file named after its id. Raises JobValidationError with all mistakes of the file."""
-    from lorchestra.schemas import PipelineDef  # slow, and listing needs none of it
-
-    return _validated(PipelineDef, yaml_source.read(path), {"pipeline_id": path.stem})
 
 
 def _validated_job(source: Source, path: Path) -> JobDef:

@@ -83,7 +83,7 @@ SHAPES: Mapping[Op, Shape] = {
         values=frozenset({"run_id", "status", "outputs"}),
         required=(frozenset({"job_id"}),),
         plain=frozenset({"job_id", "version"}),
-        params=frozenset({"job_id", "version", "ctx", "payload"}),
+        params=frozenset({"job_id", "version", "ctx", "payload", "leave_out"}),
     ),
 }
 

@@ -45,7 +45,9 @@ class Execution:
         run_child: RunChildOf,
         earlier: Mapping[str, StepOutcome],
         events: RunEvents | None = None,
+        keeps_outputs: bool = False,
     ) -> None:
+        """`keeps_outputs` for a parent that may ask for them."""
         plan = plan_segments(instance)
         self._steps = {step.step_id: step for step in instance.steps}
         self._identity = identity
@@ -67,7 +69,7 @@ class Execution:
             store.private,
             attempt_of=self.outcomes.attempt_of,
             named=plan.values_named,
-            keeps_all=len(identity.lineage) > 1,
+            keeps_all=keeps_outputs,
         )
         self._preparation = Preparation(
             instance,

@@ -12,6 +12,7 @@ from lorchestra.errors import ChangedSince, DefinitionError, Problem
 from lorchestra.json_value import JSONValue
 from lorchestra.run_identity import RunIdentity
 from lorchestra.schemas import Basis, Envelope, EnvelopeRecord, JobInstance, RunRecord
+from lorchestra.schemas.pipeline import is_pipeline
 from lorchestra.supervision.cancellation import Cancellation
 
 
@@ -31,6 +32,11 @@ class Request:
     def lineage(self) -> tuple[str, ...]:
         """The ids of the jobs that the run stands under."""
         return self.parent.lineage if self.parent else ()
+
+    @property
+    def keeps_outputs(self) -> bool:
+        """Whether a parent may ask for what the steps put out. A pipeline does not."""
+        return self.parent is not None and not is_pipeline(self.parent.job_id)
 
     @property
     def child_run_id(self) -> str | None:
@@ -63,6 +69,7 @@ class Request:
                 version=envelope.version,
                 smoke_namespace=envelope.smoke_namespace,
                 read_from=envelope.read_from,
+                leave_out=envelope.leave_out,
                 ctx_digest=digester.value(envelope.ctx),
                 payload_digest=digester.value(envelope.payload),
                 has_values=bool(envelope.ctx or envelope.payload),

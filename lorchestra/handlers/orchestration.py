@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from lorchestra.clock import Clock, SystemClock
-from lorchestra.compiler import compile_job
+from lorchestra.compiler import compile_job, leave_out
 from lorchestra.errors import DefinitionError, PermanentError, Problem
 from lorchestra.handlers.base import StepAnswer, StepRequest
-from lorchestra.registry import JobRegistry
-from lorchestra.schemas import Envelope, JobStepInstance, Op, RunStatus
+from lorchestra.result import ExecutionResult
+from lorchestra.schemas import Envelope, JobDef, JobStepInstance, Op, RunStatus
+
+_COUNTED = ("record", "rejected")
+
+
+class Definitions(Protocol):
+    """Where the jobs are found: a JobRegistry, or the pipelines with it."""
+
+    def load(self, job_id: str, version: str | None = None) -> JobDef:
+        """Raises DefinitionError for what there is not, or not without mistakes."""
 
 
 class RecursiveJob(DefinitionError):
@@ -34,7 +43,7 @@ class ChildFailed(PermanentError):
 
 
 class OrchestrationHandler:
-    def __init__(self, registry: JobRegistry, *, clock: Clock | None = None) -> None:
+    def __init__(self, registry: Definitions, *, clock: Clock | None = None) -> None:
         self._registry = registry
         self._clock = clock or SystemClock()
 
@@ -46,7 +55,7 @@ class OrchestrationHandler:
         job_id = envelope.job_id
         if job_id in request.lineage:
             raise RecursiveJob((*request.lineage, job_id))
-        definition = self._registry.load(job_id, envelope.version)
+        definition = leave_out(self._registry.load(job_id, envelope.version), envelope.leave_out)
         instance = compile_job(definition, envelope.ctx, envelope.payload, clock=self._clock)
         child = request.run_child(instance, envelope)
         status = child.result.status
@@ -54,6 +63,7 @@ class OrchestrationHandler:
             raise ChildFailed(job_id=job_id, run_id=child.result.run_id, status=status)
         return StepAnswer(
             output={"run_id": child.result.run_id, "status": status, "outputs": child.outputs},
+            counts=_counts(child.result),
             detail={"child_run_id": child.result.run_id, "child_status": status},
             partial=status == RunStatus.PARTIAL,
         )
@@ -69,6 +79,13 @@ class OrchestrationHandler:
                 self._refuse_recursion(child, of_child if isinstance(of_child, str) else None, path)
 
 
+def _counts(result: ExecutionResult) -> dict[str, int]:
+    """What went through the child: its items, added up over its steps."""
+    outcomes = result.run_record.step_outcomes if result.run_record else ()
+    totals = {name: sum(outcome.counts.get(name, 0) for outcome in outcomes) for name in _COUNTED}
+    return {name: total for name, total in totals.items() if total}
+
+
 def _envelope(request: StepRequest) -> Envelope:
     params: Mapping[str, Any] = request.params
     try:
@@ -79,6 +96,7 @@ def _envelope(request: StepRequest) -> Envelope:
             payload=params.get("payload") or {},
             smoke_namespace=request.smoke_namespace,
             read_from=request.read_from,
+            leave_out=params.get("leave_out") or (),
         )
     except ValidationError as error:
         wrong = ", ".join(f"'{detail['loc'][0]}'" for detail in error.errors(include_input=False))

@@ -231,5 +231,6 @@ class InMemoryRunStore:
                 and query.status in (None, run.status)
                 and query.namespace in (None, run.record.namespace)
                 and query.parent_run_id in (None, run.record.parent_run_id)
+                and not (query.outermost and run.record.parent_run_id)
             ):
                 yield run

@@ -22,6 +22,8 @@ class RunFilter:
     status: RunStatus | None = None
     namespace: str | None = None
     parent_run_id: str | None = None
+    outermost: bool = False
+    """Only runs that no other run started."""
     limit: int = 50
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lorchestra.schemas.job_def import Concurrency, IdempotencyConfig, JobDef, OnError, RetryPolicy, StepDef
     from lorchestra.schemas.job_instance import JobInstance, JobStepInstance
     from lorchestra.schemas.op import Backend, Op
-    from lorchestra.schemas.pipeline import PipelineDef, StageDef
+    from lorchestra.schemas.pipeline import PipelineDef, PipelineJobDef, StageDef
     from lorchestra.schemas.plan import StoracleOp, StoraclePlan
     from lorchestra.schemas.run_record import Basis, RunRecord
     from lorchestra.schemas.step_manifest import StepManifest
@@ -33,6 +33,7 @@ __all__ = [
     "OnError",
     "Op",
     "PipelineDef",
+    "PipelineJobDef",
     "RetryPolicy",
     "RunRecord",
     "RunStatus",
@@ -53,7 +54,7 @@ _HOMES = {
     "lorchestra.schemas.job_def": ("Concurrency", "IdempotencyConfig", "JobDef", "OnError", "RetryPolicy", "StepDef"),
     "lorchestra.schemas.job_instance": ("JobInstance", "JobStepInstance"),
     "lorchestra.schemas.op": ("Backend", "Op"),
-    "lorchestra.schemas.pipeline": ("PipelineDef", "StageDef"),
+    "lorchestra.schemas.pipeline": ("PipelineDef", "PipelineJobDef", "StageDef"),
     "lorchestra.schemas.plan": ("StoracleOp", "StoraclePlan"),
     "lorchestra.schemas.run_record": ("Basis", "RunRecord"),
     "lorchestra.schemas.step_manifest": ("StepManifest",),

@@ -10,6 +10,8 @@ from lorchestra.json_value import FrozenObject, empty
 from lorchestra.schemas.value import Value
 
 PRODUCTION = "prod"
+SMOKE_NAME = r"[a-z0-9]{1,20}"
+"""The pattern of what a smoke namespace is called, as the operator gives it."""
 
 
 def namespace_of(smoke_namespace: str | None) -> str:
@@ -22,9 +24,11 @@ class Envelope(Value):
     payload: FrozenObject = Field(default_factory=empty)
     version: str | None = None
     definitions_dir: str | None = None
-    smoke_namespace: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,20}$")
+    smoke_namespace: str | None = Field(default=None, pattern=f"^{SMOKE_NAME}$")
     read_from: Literal["prod"] | None = None
     """Of a smoke run: it reads production's rows, and writes its own."""
+    leave_out: tuple[str, ...] = ()
+    """Steps that are not to run, by their ids; of a step that runs another job, `<step>.<step of that>`."""
     dry_run: bool = False
 
     @field_validator("smoke_namespace")
@@ -53,6 +57,7 @@ class EnvelopeRecord(Value):
     version: str | None = None
     smoke_namespace: str | None = None
     read_from: Literal["prod"] | None = None
+    leave_out: tuple[str, ...] = ()
     ctx_digest: str
     payload_digest: str
     has_values: bool = False

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lorchestra.json_value import FrozenObject, empty
 from lorchestra.schemas.attempt import AttemptRecord, ErrorRecord, RunStatus, StepOutcome
-from lorchestra.schemas.envelope import EnvelopeRecord
+from lorchestra.schemas.envelope import PRODUCTION, EnvelopeRecord
 from lorchestra.schemas.value import Value
 
 
@@ -32,7 +32,7 @@ class RunRecord(Value):
     started_at: datetime
     completed_at: datetime | None = None
     status: RunStatus = RunStatus.RUNNING
-    namespace: str = "prod"
+    namespace: str = PRODUCTION
     parent_run_id: str | None = None
     parent_step_id: str | None = None
     step_ids: tuple[str, ...] = ()

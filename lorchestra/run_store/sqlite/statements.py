@@ -129,7 +129,10 @@ def newest_first(connection: sqlite3.Connection, query: RunFilter) -> Iterator[I
         "status": None if query.status is RunStatus.INTERRUPTED else query.status,
     }
     given = {column: str(value) for column, value in wanted.items() if value is not None}
-    clause = "WHERE " + " AND ".join(f"{column} = ?" for column in given) if given else ""
+    conditions = [f"{column} = ?" for column in given]
+    if query.outermost:
+        conditions.append("parent_run_id IS NULL")
+    clause = "WHERE " + " AND ".join(conditions) if conditions else ""
     cursor = connection.execute(f"{RunRow.SELECT} {clause} ORDER BY run_no DESC", tuple(given.values()))
     with contextlib.closing(cursor):
         yield (RunRow(*fields) for fields in cursor)
