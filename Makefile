@@ -30,8 +30,9 @@ $(READY): pyproject.toml $(LOCK)
 	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-demo: $(READY) ## run a small real job
-	@PATH="$(abspath $(BIN)):$$PATH" demo/run
+demo: $(READY) ## run the day of a made-up clinic, in lorchestra-demo/
+	@$(BIN)/lorchestra demo
+	@echo 'The command is in $(VENV). To use it yourself: . $(BIN)/activate'
 
 test: $(READY) ## run the tests, with a sample of the kill loops and the coverage gate
 	$(BIN)/python -m pytest -m 'not prove' --numprocesses=auto --dist=worksteal --cov=lorchestra

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import dlt_merge, processes, reads, startup, steps, stream, upserts
+from benchmarks import canonize, day, dlt_merge, processes, reads, startup, steps, stream, upserts
 from benchmarks.figure import Figure, NotMeasured, print_table
 
 BENCHMARKS: Mapping[str, Callable[[], Sequence[Figure | NotMeasured]]] = {
@@ -18,6 +18,8 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Figure | NotMeasured]]] = {
     "upserts": upserts.measure,
     "dlt_merge": dlt_merge.measure,
     "reads": reads.measure,
+    "canonize": canonize.measure,
+    "day": day.measure,
 }
 
 

@@ -6,12 +6,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lorchestra.api import compile, execute
+    from lorchestra.pipeline import PipelineResult, load_pipeline, run_pipeline
     from lorchestra.result import ExecutionResult
 
 __version__ = "0.1.0"
-__all__ = ["ExecutionResult", "__version__", "compile", "execute"]
+__all__ = [
+    "ExecutionResult",
+    "PipelineResult",
+    "__version__",
+    "compile",
+    "execute",
+    "load_pipeline",
+    "run_pipeline",
+]
 
-_HOMES = {"compile": "lorchestra.api", "execute": "lorchestra.api", "ExecutionResult": "lorchestra.result"}
+_HOMES = {
+    "compile": "lorchestra.api",
+    "execute": "lorchestra.api",
+    "load_pipeline": "lorchestra.pipeline",
+    "run_pipeline": "lorchestra.pipeline",
+    "ExecutionResult": "lorchestra.result",
+    "PipelineResult": "lorchestra.pipelines.result",
+}
 
 
 def __getattr__(name: str) -> object:

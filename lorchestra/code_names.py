@@ -87,8 +87,12 @@ def file_name(file: str, *, root: Path | None = None) -> str:
 
 
 def is_written(text: str, frame: FrameType | None) -> bool:
-    """Whether the code that is running, from this frame outward to our own, holds the text: then an author wrote it."""
-    while frame is not None and not is_our_code(frame.f_code):
+    """Whether the code that is running, from this frame outward to our own, holds the text: then an author wrote it.
+
+    The frame itself may be our own: that of a callable that is built in.
+    """
+    innermost = frame
+    while frame is not None and (frame is innermost or not is_our_code(frame.f_code)):
         # Code that was made while it ran may have been made of data.
         if file_name(frame.f_code.co_filename) != _UNNAMED and (
             _holds(frame.f_code.co_consts, text) or text in frame.f_code.co_names or _is_constant(frame, text)

@@ -5,6 +5,7 @@
         CompileError         a definition that cannot be compiled with this ctx and payload
         EnvelopeError        a request to run that makes no sense
         JobNotFoundError     no definition has this id (or this version)
+        PipelineNotFound     no pipeline has this name
         JobValidationError   a definition file with mistakes
         PlanError            items that cannot become a plan as the definition asks
         ChangedSince         what a run is to be resumed with is not what it was started with
@@ -101,7 +102,17 @@ class PlanError(DefinitionError):
 
 
 class JobNotFoundError(DefinitionError):
-    def __init__(self, job_id: str, *, version: str | None = None, known: Iterable[str] = (), where: str = "") -> None:
+    def __init__(
+        self,
+        job_id: str,
+        *,
+        version: str | None = None,
+        known: Iterable[str] = (),
+        near: Iterable[str] = (),
+        where: str = "",
+        is_pipeline: bool = False,
+    ) -> None:
+        """`near` are names that are not listed, and may be meant."""
         known = tuple(known)
         wanted = f"{job_id}@{version}" if version else job_id
         listing = ", ".join(sorted(known)[:10]) + (", ..." if len(known) > 10 else "")
@@ -110,11 +121,27 @@ class JobNotFoundError(DefinitionError):
             Problem(
                 found=f"no definition of '{wanted}'" + (f" in {where}" if where else ""),
                 expected=expected,
-                hint=did_you_mean(version or job_id, known),
+                hint=f"there is a pipeline '{job_id}': `lorchestra exec pipeline {job_id}`"
+                if is_pipeline
+                else did_you_mean(version or job_id, (*known, *near)),
             )
         )
         self.job_id = job_id
         self.version = version
+
+
+class PipelineNotFound(DefinitionError):
+    def __init__(self, name: str, *, known: Iterable[str] = (), is_job: bool = False) -> None:
+        known = sorted(known)
+        hint = f"there is a job '{name}': `lorchestra exec job {name}`" if is_job else did_you_mean(name, known)
+        super().__init__(
+            Problem(
+                found=f"no pipeline is named '{name}'",
+                expected=f"known: {', '.join(known)}" if known else "there are no pipelines",
+                hint=hint,
+            )
+        )
+        self.name = name
 
 
 class UnknownCallable(DefinitionError):

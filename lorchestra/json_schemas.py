@@ -1,6 +1,6 @@
 """The JSON Schemas of the files people write, generated from the models, for editors and other programs.
 
-`python -m lorchestra.json_schemas <folder>` writes them.
+`python -m lorchestra.json_schemas <folder>` writes them to their places below a folder of content.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def render(name: str) -> str:
 
 
 def file_name(name: str) -> str:
-    return f"{name}.schema.json"
+    """Where the schema stands, below the folder of content."""
+    return f"{_FOLDERS.get(name, 'schemas')}/{name}.schema.json"
 
 
 def write_all(folder: Path) -> tuple[Path, ...]:
@@ -52,6 +53,7 @@ def write_all(folder: Path) -> tuple[Path, ...]:
     written = []
     for name in SCHEMAS:
         path = folder / file_name(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render(name), encoding="utf-8")
         written.append(path)
     return tuple(written)
@@ -63,10 +65,30 @@ def _settings() -> type[BaseModel]:
     return SettingsFile
 
 
+def _measure() -> type[BaseModel]:
+    from lorchestra.callable.finalform.measure import Measure  # only one of the schemas needs it
+
+    return Measure
+
+
+def _binding() -> type[BaseModel]:
+    from lorchestra.callable.finalform.binding import Binding  # only one of the schemas needs it
+
+    return Binding
+
+
 SCHEMAS: Mapping[str, Callable[[], type[BaseModel]]] = MappingProxyType(
-    {"job": lambda: JobDef, "pipeline": lambda: PipelineDef, "settings": _settings}
+    {
+        "job": lambda: JobDef,
+        "pipeline": lambda: PipelineDef,
+        "settings": _settings,
+        "measure": _measure,
+        "binding": _binding,
+    }
 )
 """The kinds of files, and the model of each."""
+
+_FOLDERS: Mapping[str, str] = MappingProxyType({"measure": "measures/schemas", "binding": "measures/schemas"})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Rows are batched, up to a number of rows or bytes. Rejections, markers and checkpoints travel in an atomic group with
 the batch they close, after its rows: the quarantine, then the markers, then the cursors. So a marker or a cursor
-lands with what it speaks of or after it, never before.
+lands with what it speaks of or after it, never before. A marker that says that all went well takes its record out of
+the quarantine.
 """
 
 from __future__ import annotations
@@ -11,9 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from lorchestra.errors import PlanError, Problem, did_you_mean
-from lorchestra.items import Checkpoint, Item, Marker, Record, Rejected, as_item
+from lorchestra.items import Checkpoint, Item, Marker, MarkerResult, Record, Rejected, as_item
 from lorchestra.json_value import JSONObject, JSONValue, canonical_bytes, empty
-from lorchestra.plan.draft import CURSOR, MARKERS, QUARANTINE, Draft, Row, Target, add_row, rows_target, shape_of
+from lorchestra.plan.draft import (
+    CURSOR,
+    MARKERS,
+    QUARANTINE,
+    RELEASE,
+    Draft,
+    Row,
+    Target,
+    add_row,
+    rows_target,
+    shape_of,
+)
 from lorchestra.plan.keys import PlanKeys
 from lorchestra.plan.spec import (
     ALIASES,
@@ -241,6 +253,8 @@ class _Builder:
         drafts = unit.drafts
         for row, encoded in unit.quarantine.values():
             add_row(drafts, QUARANTINE, row, encoded, self._spec)
+        for row in self._released(unit):
+            add_row(drafts, RELEASE, row, canonical_bytes(row), self._spec)
         for row, encoded in unit.markers.values():
             add_row(drafts, MARKERS, row, encoded, self._spec)
         for key, row in unit.cursors.items():
@@ -253,6 +267,12 @@ class _Builder:
         self._ops += len(drafts)
         group = self._keys.op_id(first) if len(drafts) > 1 else None
         return tuple(draft.op(self._keys, position, group) for position, draft in enumerate(drafts, start=first))
+
+    def _released(self, unit: _Unit) -> Iterator[Row]:
+        """What the quarantine has of the records that went well. Whether it has any, a plan cannot know."""
+        for row, _ in unit.markers.values():
+            if row["result"] != MarkerResult.QUARANTINED and row["idem_key"] not in unit.quarantine:
+                yield {"job_id": self._keys.job_id, "step_id": self._keys.step_id, "idem_key": row["idem_key"]}
 
 
 def _set_aside(unit: _Unit, item: Rejected | Marker | Checkpoint, row: Row, encoded: bytes) -> None:

@@ -19,6 +19,7 @@ from lorchestra.workspace import Workspace
 
 def preview(workspace: Workspace, envelope: Envelope) -> ExecutionResult:
     """References are shown as the author wrote them: the definition is shown, not the values."""
+    workspace.catalog.look_anew()
     return ExecutionResult(status="dry_run", preview=_Preview(workspace).of(envelope, ()))
 
 
@@ -94,6 +95,7 @@ class _Preview:
                 "payload": params.get("payload") or {},
                 "smoke_namespace": envelope.smoke_namespace,
                 "read_from": envelope.read_from,
+                "leave_out": params.get("leave_out") or (),
             }
         )
         return self.of(child, lineage)

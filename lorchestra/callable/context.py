@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lorchestra.clock import Clock
+from lorchestra.connections.known import Connections
 from lorchestra.items import Item, Marker, MarkerResult, Record
 
 
@@ -51,6 +52,8 @@ class CallableContext:
     items: Iterator[Item] = field(default_factory=lambda: iter(()))
     """The step's input: the items of an earlier step, or what `read:` reads through storacle."""
     resources: Mapping[str, Resource] = field(default_factory=dict)
+    connections: Connections = field(default_factory=Connections)
+    """Those that the callable declared."""
     workers: int = 1
     stage: str | None = None
     """What the step's `read` calls the stage whose unprocessed records it asks for."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from lorchestra.callable.context import CallableContext, Resource
 from lorchestra.clock import Clock, SystemClock
+from lorchestra.connections.known import Connections
 from lorchestra.items import as_item
 
 
@@ -30,6 +31,7 @@ def direct_context(
     *,
     items: Iterable[object] = (),
     resources: Mapping[str, bytes] | None = None,
+    connections: Connections | None = None,
     clock: Clock | None = None,
     workers: int = 1,
 ) -> CallableContext:
@@ -47,5 +49,6 @@ def direct_context(
             name: Resource(content=content, sha256=hashlib.sha256(content).hexdigest())
             for name, content in contents.items()
         },
+        connections=connections or Connections(),
         workers=workers,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -29,11 +29,16 @@ class LoadedCallable:
     _execute: Callable[..., object]
     _reads: Callable[[Params], Mapping[str, Any] | None] | None = None
     _resources: Callable[[Params], Mapping[str, str]] | None = None
+    _connections: Callable[[Params], Collection[str]] | None = None
 
     @property
     def wants_context(self) -> bool:
         """Whether a context is of use: to the function, or to fetch what the callable declares."""
         return self.takes_context or self._resources is not None or self._reads is not None
+
+    @property
+    def wants_connections(self) -> bool:
+        return self._connections is not None
 
     def execute(self, params: Params, context: CallableContext | None) -> CallableResult:
         """Run it; the context is left out where the function takes params alone. What it raises is its own."""
@@ -47,6 +52,10 @@ class LoadedCallable:
     def resources(self, params: Params) -> Mapping[str, str]:
         """The files it declares: name, and path below the project's content."""
         return self._resources(params) if self._resources else {}
+
+    def connections(self, params: Params) -> Collection[str]:
+        """The names of the connections it declares. Raises DefinitionError for params that it cannot work with."""
+        return self._connections(params) if self._connections else ()
 
 
 class CallableEntry:
@@ -127,6 +136,7 @@ def _of_target(name: str, target: object) -> LoadedCallable:
         _execute=execute,
         _reads=_declaration(name, target, "reads"),
         _resources=_declaration(name, target, "resources"),
+        _connections=_declaration(name, target, "connections"),
     )
 
 

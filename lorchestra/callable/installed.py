@@ -49,16 +49,22 @@ class InstalledPackages:
         return self._found
 
 
-def module_entry(name: str, module: str, *, origin: str) -> CallableEntry:
-    """A callable that is a module which can be imported by name."""
+def module_entry(name: str, place: str, *, origin: str) -> CallableEntry:
+    """A callable that is a module which can be imported by name, or something in one (`module:attribute`)."""
+    module, _, attribute = place.partition(":")
     path = _source_path(module)
     return CallableEntry(
         name,
         origin=origin,
-        find=partial(importlib.import_module, module),
+        find=partial(_import, module, attribute),
         hash_code=partial(_hash, name, module, path),
         home=path,
     )
+
+
+def _import(module: str, attribute: str) -> object:
+    imported = importlib.import_module(module)
+    return getattr(imported, attribute) if attribute else imported
 
 
 def _entry(name: str, points: tuple[EntryPoint, ...]) -> CallableEntry:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lorchestra.cli import output
-from lorchestra.cli.exec_ import AsJson
+from lorchestra.cli.options import AsJson
 from lorchestra.cli.state import State
 from lorchestra.errors import DefinitionError
 
@@ -38,9 +38,6 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
         root = f"{workspace.settings.root}{os.sep}"
     if as_json:
         output.as_json(rows)
-        return
-    if not rows:
-        output.line("no callables: add a module to the project's callables folder, or install a package that has some")
         return
     output.table(
         ("NAME", "CODE", "ORIGIN"),

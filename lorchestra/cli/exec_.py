@@ -1,4 +1,4 @@
-"""`lorchestra exec`: run a job, or see what running it would mean."""
+"""`lorchestra exec`: run a job or a pipeline, or see what running it would mean."""
 
 from __future__ import annotations
 
@@ -7,50 +7,30 @@ from typing import Annotated, Any
 
 import typer
 
-from lorchestra.cli import exit_codes, output, run_report
+from lorchestra.cli import exec_pipeline, exit_codes, options, output, run_report
+from lorchestra.cli.options import (
+    AcceptChanges,
+    AsJson,
+    Ctx,
+    DefinitionsDir,
+    JobId,
+    KeepValues,
+    Payload,
+    ReadFrom,
+    SmokeNamespace,
+    Version,
+)
 from lorchestra.cli.state import Finished, State
-from lorchestra.cli.values import not_empty, read_object
+from lorchestra.cli.values import read_object
 
 app = typer.Typer(
-    help="Run jobs and see what they would do.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+    help="Run jobs and pipelines, and see what they would do.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 run_app = typer.Typer(rich_markup_mode=None, add_completion=False)
-
-
-class ReadNamespace(StrEnum):
-    PROD = "prod"
-
-
-JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="The job's id, the name of its file without `.yaml`.")]
-Ctx = Annotated[
-    list[str] | None,
-    typer.Option("--ctx", metavar="VALUES", help="Values for @ctx, in the same forms as those for @payload."),
-]
-Payload = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--payload",
-        metavar="VALUES",
-        help="Values for @payload: a JSON object, @FILE or - (standard input) with one, or KEY=VALUE, where a.b=1 is "
-        "what @payload.a.b reads and the value is JSON or else text. May be repeated; a later one adds to the others.",
-    ),
-]
-Version = Annotated[
-    str | None,
-    typer.Option("--version", metavar="VERSION", callback=not_empty, help="A version other than the current one."),
-]
-DefinitionsDir = Annotated[
-    str | None, typer.Option(metavar="FOLDER", callback=not_empty, help="The folder of job definitions.")
-]
-SmokeNamespace = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Read and write only data of this namespace, never production's."),
-]
-ReadFrom = Annotated[
-    ReadNamespace | None,
-    typer.Option("--read-from", help="With --smoke-namespace: read production's data, and write the namespace's."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.command("pipeline")(exec_pipeline.pipeline)
 
 
 class Format(StrEnum):
@@ -73,12 +53,8 @@ def job(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the job's last run if that did not finish, else start one.")
     ] = False,
-    accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="Resume although a definition or callable has changed.")
-    ] = False,
-    keep_values: Annotated[
-        bool, typer.Option("--keep-values", help="Keep the run's private values after it has completed.")
-    ] = False,
+    accept_changes: AcceptChanges = False,
+    keep_values: KeepValues = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a job.
@@ -88,12 +64,13 @@ def job(
 
     Example: lorchestra exec job hello --payload name=Ada
     """
-    if resume and dry_run:
-        raise typer.BadParameter("a dry run starts nothing, so it resumes nothing", param_hint="'--resume'")
-    if read_from is not None and smoke_namespace is None:
-        raise typer.BadParameter("it goes with --smoke-namespace", param_hint="'--read-from'")
-    if accept_changes and not resume:
-        raise typer.BadParameter("it goes with --resume", param_hint="'--accept-changes'")
+    options.require_consistent(
+        resume=resume,
+        dry_run=dry_run,
+        read_from=read_from,
+        smoke_namespace=smoke_namespace,
+        accept_changes=accept_changes,
+    )
     # Imported here because `--help` must not pay for the executor.
     from lorchestra import api
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorchestra.cli import exit_codes, output
-from lorchestra.cli.exec_ import AsJson, DefinitionsDir, JobId, Version
+from lorchestra.cli import exit_codes, options, output
+from lorchestra.cli.options import AsJson, DefinitionsDir, JobId, Version
 from lorchestra.cli.state import Finished, State
 
 if TYPE_CHECKING:
@@ -21,23 +20,33 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_(context: typer.Context, definitions_dir: DefinitionsDir = None, as_json: AsJson = False) -> None:
+def list_(
+    context: typer.Context,
+    definitions_dir: DefinitionsDir = None,
+    built_in: Annotated[
+        bool, typer.Option("--built-in", help="List the jobs that come with lorchestra instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the jobs of the project.
 
     Example: lorchestra jobs list --json
     """
     state: State = context.obj
-    summaries = state.registry(_folder(definitions_dir)).summaries()
+    registry = state.registry(options.folder(definitions_dir))
+    summaries = registry.built_in_summaries() if built_in else registry.summaries()
     if as_json:
         output.as_json([summary.to_dict() for summary in summaries])
         return
-    if not summaries:
+    if summaries:
+        output.table(
+            ("JOB", "VERSION", "STEPS", "DESCRIPTION"),
+            ((s.job_id, s.version, s.steps or "", _description(s)) for s in summaries),
+        )
+    else:
         output.line("no jobs yet: a job is a file <job_id>.yaml in the definitions folder")
-        return
-    output.table(
-        ("JOB", "VERSION", "STEPS", "DESCRIPTION"),
-        ((s.job_id, s.version, s.steps or "", _description(s)) for s in summaries),
-    )
+    if not built_in and (count := len(registry.built_in_ids())):
+        output.line(f"\n{output.plural(count, 'job')} built in: lorchestra jobs list --built-in")
 
 
 @app.command()
@@ -53,7 +62,7 @@ def show(
     Example: lorchestra jobs show hello
     """
     state: State = context.obj
-    registry = state.registry(_folder(definitions_dir))
+    registry = state.registry(options.folder(definitions_dir))
     definition = registry.load(job_id, version)
     about = {
         "job_id": definition.job_id,
@@ -64,13 +73,14 @@ def show(
         "description": definition.description,
         "tags": list(definition.tags),
         "concurrency": definition.concurrency.value,
+        "built_in": registry.is_built_in(job_id),
     }
     if as_json:
         output.as_json({**about, "definition": definition.canonical()})
         return
     for name, value in about.items():
         if value:
-            output.line(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+            output.line(f"{name}: {_shown(value)}")
     output.line()
     output.table(
         ("STEP", "OP", "IF", "RETRIES"),
@@ -85,21 +95,25 @@ def show(
 def validate(
     context: typer.Context,
     job_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="JOB_ID", help="The jobs to check; all without any.")
+        list[str] | None,
+        typer.Argument(
+            metavar="JOB_ID",
+            help="The jobs to check, `pipeline.<name>` for a pipeline; all those of the project without any.",
+        ),
     ] = None,
     definitions_dir: DefinitionsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check definitions: every mistake with its file, line and column.
+    """Check definitions, pipelines too: every mistake with its file, line and column.
 
     The callables and jobs that steps name are looked for too.
 
     Example: lorchestra jobs validate
     """
     state: State = context.obj
-    with state.workspace(definitions_dir=_folder(definitions_dir)) as workspace:
+    with state.workspace(definitions_dir=options.folder(definitions_dir)) as workspace:
         problems = workspace.problems(job_ids or None)
-        checked = len(job_ids or workspace.registry.list_jobs())
+        checked = len(job_ids or (*workspace.registry.own_job_ids(), *workspace.pipelines.list_pipelines()))
     if as_json:
         output.as_json([_as_dict(problem) for problem in problems])
     elif problems:
@@ -111,8 +125,10 @@ def validate(
     raise Finished(exit_codes.DEFINITION if problems else exit_codes.COMPLETED)
 
 
-def _folder(definitions_dir: str | None) -> Path | None:
-    return None if definitions_dir is None else Path(definitions_dir)
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _description(job: JobSummary) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lorchestra.cli import exit_codes, output
-from lorchestra.cli.exec_ import AsJson, SmokeNamespace
+from lorchestra.cli.options import AsJson, SmokeNamespace
 from lorchestra.cli.state import Finished, State
 
 if TYPE_CHECKING:

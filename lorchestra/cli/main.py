@@ -31,11 +31,15 @@ GLOBAL_OPTIONS = {
 
 class Commands(LazyGroup):
     commands_by_name: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "exec": ("lorchestra.cli.exec_", "Run jobs, and see what they would do."),
+        "demo": ("lorchestra.cli.demo", "Run the daily pipeline of a made-up clinic."),
+        "init": ("lorchestra.cli.init", "Begin a project of your own."),
+        "exec": ("lorchestra.cli.exec_", "Run jobs and pipelines, and see what they would do."),
         "run": ("lorchestra.cli.exec_", "Run a job: the short form of `exec job`."),
         "jobs": ("lorchestra.cli.jobs", "List, show and validate job definitions."),
+        "pipelines": ("lorchestra.cli.pipelines", "List and show pipelines."),
         "runs": ("lorchestra.cli.runs", "List, show, resume and prune runs."),
         "callables": ("lorchestra.cli.callables", "List what jobs can call."),
+        "quarantine": ("lorchestra.cli.quarantine", "List, show and replay records that could not be processed."),
         "ledger": ("lorchestra.cli.ledger", "Say who wrote a row."),
         "storacle": ("lorchestra.cli.storacle", "Serve the data plane to other processes, and check it."),
         "smoke": ("lorchestra.cli.smoke", "List and remove what smoke runs made."),

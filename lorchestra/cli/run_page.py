@@ -63,6 +63,8 @@ def _heading(run: RunRecord) -> Iterator[tuple[str, str]]:
         )
     yield "status", run.status.value
     yield "namespace", run.namespace
+    if run.envelope.leave_out:
+        yield "left out", ", ".join(run.envelope.leave_out)
     yield "started", f"{output.when(run.started_at)} UTC"
     yield "took", output.lasted(run.started_at, run.completed_at)
     if run.parent_run_id:

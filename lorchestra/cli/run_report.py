@@ -13,6 +13,8 @@ from lorchestra.cli.state import State
 
 if TYPE_CHECKING:
     from lorchestra.api import Options
+    from lorchestra.pipelines.result import PipelineResult
+    from lorchestra.reporting.observer import Observer
     from lorchestra.result import ExecutionResult
     from lorchestra.supervision.cancellation import Cancellation
 
@@ -26,17 +28,20 @@ class Live:
         self.options = options
         self._cancellation = cancellation
 
-    def exit_code(self, result: ExecutionResult) -> int:
+    def exit_code(self, result: ExecutionResult | PipelineResult) -> int:
         if result.status == "cancelled" and self._cancellation.reason == "SIGTERM":
             return exit_codes.TERMINATED
         return exit_codes.BY_STATUS[result.status]
 
 
 @contextmanager
-def running(state: State, *, keep_values: bool = False) -> Iterator[Live]:
-    """SIGINT and SIGTERM ask the run to stop; a second one ends the process at once."""
+def running(state: State, *, keep_values: bool = False, observer: Observer | None = None) -> Iterator[Live]:
+    """SIGINT and SIGTERM ask the run to stop; a second one ends the process at once. What the run does is logged, and
+    told to the observer.
+    """
     # Imported here because `--help` must not pay for them.
     from lorchestra.reporting import log
+    from lorchestra.reporting.observer import Both
     from lorchestra.supervision.cancellation import Cancellation
 
     state.configure_logging()
@@ -51,7 +56,7 @@ def running(state: State, *, keep_values: bool = False) -> Iterator[Live]:
         yield Live(
             {
                 "profile": state.profile,
-                "observer": log.LogObserver(),
+                "observer": log.LogObserver() if observer is None else Both(log.LogObserver(), observer),
                 "cancellation": cancellation,
                 "keep_values": keep_values,
             },

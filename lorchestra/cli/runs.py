@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorchestra.cli import output, run_report
-from lorchestra.cli.exec_ import AsJson, DefinitionsDir
+from lorchestra.cli import output, pipeline_report, run_report
+from lorchestra.cli.options import AcceptChanges, AsJson, DefinitionsDir, KeepValues
 from lorchestra.cli.state import Finished, State
 from lorchestra.errors import did_you_mean
 
@@ -30,9 +30,12 @@ def list_(
         str | None, typer.Option(metavar="STATUS", help="Only runs that read so: failed, interrupted, ...")
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also the runs that other runs started, as those of a pipeline do.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, the newest first.
+    """List runs, the newest first. Those that other runs started are listed with --all or --job.
 
     Example: lorchestra runs list --status failed
     """
@@ -42,7 +45,8 @@ def list_(
     state: State = context.obj
     asked = _status(status)
     with state.workspace() as workspace:
-        runs = workspace.history.list_runs(RunFilter(job_id=job_id, status=asked, limit=limit))
+        query = RunFilter(job_id=job_id, status=asked, outermost=not (all_ or job_id), limit=limit)
+        runs = workspace.history.list_runs(query)
     if as_json:
         output.as_json([run.model_dump(mode="json", exclude={"attempts"}) for run in runs])
         return
@@ -98,12 +102,8 @@ def show(context: typer.Context, run_id: RunId, as_json: AsJson = False) -> None
 def resume(
     context: typer.Context,
     run_id: RunId,
-    accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="Go on although a definition or callable has changed.")
-    ] = False,
-    keep_values: Annotated[
-        bool, typer.Option("--keep-values", help="Keep the run's private values after it has completed.")
-    ] = False,
+    accept_changes: AcceptChanges = False,
+    keep_values: KeepValues = False,
     definitions_dir: DefinitionsDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -114,11 +114,33 @@ def resume(
     state: State = context.obj
     # Imported here because `--help` must not pay for the executor.
     from lorchestra import api
+    from lorchestra.pipeline import resume_pipeline
 
+    if _is_of_pipeline(state, run_id):
+        with (
+            pipeline_report.progress(is_shown=not as_json, state=state) as shown,
+            run_report.running(shown.state, keep_values=keep_values, observer=shown.observer) as live,
+        ):
+            ended = resume_pipeline(
+                run_id, definitions_dir, accept_changes=accept_changes, planned=shown.planned, **live.options
+            )
+        pipeline_report.print_result(ended, as_json=as_json)
+        raise Finished(live.exit_code(ended))
     with run_report.running(state, keep_values=keep_values) as live:
         result = api.resume(run_id, accept_changes=accept_changes, definitions_dir=definitions_dir, **live.options)
     run_report.print_result(result, as_json=as_json)
     raise Finished(live.exit_code(result))
+
+
+def _is_of_pipeline(state: State, run_id: str) -> bool:
+    """Whether it is the run of a pipeline that can be resumed by itself."""
+    # Imported here because `--help` must not pay for it.
+    from lorchestra.schemas.pipeline import is_pipeline
+
+    with state.workspace() as workspace:
+        store = workspace.history
+        record = store.get(store.find(run_id))
+    return is_pipeline(record.job_id) and record.parent_run_id is None
 
 
 @app.command()

@@ -14,13 +14,17 @@ class Kind(StrEnum):
     JOB = "job"
     PIPELINE = "pipeline"
     SETTINGS = "settings"
+    MEASURE = "measure"
+    BINDING = "binding"
 
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
-def schema(kind: Annotated[Kind, typer.Argument(metavar="KIND", help="job, pipeline or settings.")]) -> None:
+def schema(
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="job, pipeline, settings, measure or binding.")],
+) -> None:
     """Print the JSON Schema of a kind of file, for editors and other tools.
 
     Example: lorchestra schema job > job.schema.json

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorchestra.cli import output
-from lorchestra.cli.exec_ import AsJson
+from lorchestra.cli.options import AsJson
 from lorchestra.cli.state import State
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ app = typer.Typer(
     help="List and remove what smoke runs made.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
 
-_NAME = re.compile(r"[a-z0-9]{1,20}")
-_PRODUCTION = "prod"
-
 
 def _checked(name: str) -> str:
-    if name == _PRODUCTION:
+    # Imported here because help needs no schemas, and they take long.
+    from lorchestra.schemas.envelope import PRODUCTION, SMOKE_NAME
+
+    if name == PRODUCTION:
         raise typer.BadParameter("'prod' is production; nothing of it is removed as a whole")
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(SMOKE_NAME, name):
         raise typer.BadParameter("expected 1 to 20 small letters and digits, as given to --smoke-namespace")
     return name
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lorchestra.cli import exit_codes, output
-from lorchestra.cli.exec_ import AsJson
+from lorchestra.cli.options import AsJson
 from lorchestra.cli.state import Finished
 
 app = typer.Typer(help="See what SQL is supported.", no_args_is_help=True, rich_markup_mode=None, add_completion=False)

@@ -41,11 +41,13 @@ class State:
         return Workspace.open(profile=self.profile, **options)
 
     def registry(self, definitions_dir: Path | None = None) -> JobRegistry:
-        from lorchestra import settings
+        from lorchestra import built_in_content, settings
         from lorchestra.registry import JobRegistry
 
         loaded = settings.load(start=Path.cwd(), profile=self.profile, environ=os.environ)
-        return JobRegistry(definitions_dir or loaded.definitions_path)
+        folder = definitions_dir or loaded.definitions_path
+        behind = built_in_content.definitions_behind(folder, is_named=definitions_dir is not None)
+        return JobRegistry(folder, built_in=behind)
 
     def configure_logging(self) -> None:
         from lorchestra import settings

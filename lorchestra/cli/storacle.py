@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorchestra.cli import exit_codes, output
-from lorchestra.cli.exec_ import AsJson
+from lorchestra.cli.options import AsJson
 from lorchestra.cli.state import Finished, State
 from lorchestra.cli.values import not_empty
 

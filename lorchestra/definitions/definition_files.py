@@ -11,6 +11,8 @@ from pathlib import Path
 from lorchestra.errors import DefinitionError, Location, Problem
 
 SUFFIXES = (".yaml", ".yml")
+PIPELINES = "pipeline"
+"""The folder below that of the job definitions that holds pipelines."""
 NAME = re.compile(r"(?P<job_id>[a-z][a-z0-9_]{0,127})(?:@(?P<version>(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)))?")
 """The grammar of job ids and versions, as the models have it; those would take too long to import here."""
 
@@ -27,6 +29,9 @@ class Family:
         yield from self.current
         for paths in self.older.values():
             yield from paths
+
+    def is_below(self, folder: Path) -> bool:
+        return all(path.is_relative_to(folder) for path in self.paths())
 
     @property
     def is_ambiguous(self) -> bool:
@@ -61,9 +66,12 @@ class Folder:
 
 
 def scan(root: Path) -> Folder:
-    """The definition files below a folder, each once, however many links lead to it. Nothing is opened."""
+    """The job files below a folder, each once, however many links lead to it. Nothing is opened.
+
+    Those of its folder `pipeline` hold pipelines and are passed over.
+    """
     folder = Folder()
-    for path in sorted(_yaml_files(root)):
+    for path in sorted(yaml_files(root, without=PIPELINES)):
         name = NAME.fullmatch(path.stem)
         if name is None:
             folder.misnamed.setdefault(path.stem, path)
@@ -100,7 +108,8 @@ def misnamed(path: Path) -> Problem:
     )
 
 
-def _yaml_files(root: Path) -> Iterator[Path]:
+def yaml_files(root: Path, *, without: str | None = None) -> Iterator[Path]:
+    """The YAML files below a folder. A folder right below it that is called `without` is not looked into."""
     seen: set[tuple[int, int]] = set()
     # Folders reached by a link come after all others, so that a file is known by its own path where it has one.
     waiting, linked = [str(root)], list[str]()
@@ -111,7 +120,7 @@ def _yaml_files(root: Path) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in _entries(folder):
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or (entry.name == without and folder == str(root)):
                 continue
             if _is_folder(entry):
                 (linked if entry.is_symlink() else waiting).append(entry.path)

@@ -51,6 +51,13 @@ def key_of(name: str, info: FieldInfo) -> str:
     return info.alias or name
 
 
+def is_late(annotation: Any) -> bool:
+    """Whether what is expected is known only to the first thing the annotation carries (`late_annotation()`): models
+    that are made when they are needed.
+    """
+    return get_origin(annotation) is Annotated and hasattr(annotation.__metadata__[0], "late_annotation")
+
+
 def _step(place: Place, part: str | int) -> Place:
     annotation, inner = place.annotation, (*place.path, part)
     if _is_union(annotation):
@@ -74,7 +81,9 @@ def _bare(place: Place) -> Place:
     """The place without `Annotated` and `| None` around what it holds."""
     annotation, metadata = place.annotation, place.metadata
     while True:
-        if get_origin(annotation) is Annotated:
+        if is_late(annotation):
+            annotation = annotation.__metadata__[0].late_annotation()
+        elif get_origin(annotation) is Annotated:
             annotation, *more = get_args(annotation)
             metadata = (*more, *metadata)
         elif _is_union(annotation) and len(members := _members(annotation)) == 1:

@@ -17,9 +17,13 @@ from lorchestra.schemas import Op, StepDef
 
 PATTERNS: Mapping[str, str] = {
     r"^[a-z][a-z0-9_]*$": "small letters, digits and '_', beginning with a letter",
-    r"^[a-z][a-z0-9_.]*$": "small letters, digits, '_' and '.', beginning with a letter",
+    r"^(pipeline\.)?[a-z][a-z0-9_]*$": "the name of a job, or that of a pipeline after 'pipeline.'",
+    r"^pipeline\.[a-z][a-z0-9_]*$": "the name of a pipeline after 'pipeline.'",
+    r"^[a-z][a-z0-9_-]*$": "small letters, digits, '_' and '-', beginning with a letter",
     r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$": "'<major>.<minor>' in quotes, such as '2.0'",
     r"^[a-z0-9]{1,20}$": "1 to 20 small letters and digits",
+    r"^[1-9][0-9]*-[0-9]+-[0-9]+$": "'<model>-<revision>-<addition>', such as 1-0-0",
+    r"^[A-Za-z][A-Za-z0-9_-]*@[1-9][0-9]*-[0-9]+-[0-9]+$": "'<id>@<version>', such as phq9@1-0-0",
 }
 """The patterns of our models in words."""
 
@@ -196,5 +200,7 @@ _TABLE: dict[str, _Explain] = {
     "greater_than_equal": _always("expected at least {ge:g}"),
     "less_than": _always("expected a number below {lt:g}"),
     "less_than_equal": _always("expected at most {le:g}"),
+    "union_tag_invalid": _always("expected {discriminator} in it to be one of {expected_tags}"),
+    "union_tag_not_found": _always("expected {discriminator} in it"),
     "finite_number": _always("expected a finite number"),
 }

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from lorchestra.callable import CallableRegistry
 from lorchestra.callable.context import CancelToken
 from lorchestra.clock import Clock
+from lorchestra.connections.known import Connections
 from lorchestra.digest import Digester
 from lorchestra.errors import ConfigurationError
 from lorchestra.handlers.base import ChildRun, StepAnswer
@@ -29,6 +30,7 @@ class Services:
     handlers: HandlerRegistry
     client: StoracleClient | None
     resources: ResourceFolder
+    connections: Connections
     clock: Clock
     digester: Digester
 

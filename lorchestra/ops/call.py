@@ -12,6 +12,7 @@ import orjson
 from lorchestra.callable import CallableResult
 from lorchestra.callable.context import CallableContext
 from lorchestra.callable.registry import LoadedCallable
+from lorchestra.connections.known import Connections
 from lorchestra.errors import PermanentError, pointer
 from lorchestra.handlers.base import StepAnswer
 from lorchestra.items import Item, Record, Rejected, Tally, as_item, encode
@@ -20,11 +21,14 @@ from lorchestra.language import references
 from lorchestra.ops.base import StepContext
 from lorchestra.reporting import log
 from lorchestra.schemas import OnError
-from lorchestra.storacle.read_spec import CONTENT_HASH, parse_read
+from lorchestra.storacle.read_spec import parse_read
 from lorchestra.storacle.service import RpcError
+from lorchestra.storacle.tables import CONTENT_HASH
 
 # Params of the step that are for the executor; the callable is given the rest.
 _OURS = frozenset({"callable", "items", "read"})
+
+_NO_CONNECTIONS = Connections()
 
 _LOG = log.get_logger("lorchestra.callable")
 
@@ -49,7 +53,7 @@ class Call:
     def stream(self) -> Generator[Item, None, None]:
         context = self._context
         loaded = context.services.callables.get(context.params["callable"]).load()
-        params = {name: value for name, value in context.params.items() if name not in _OURS}
+        params = params_of(context.params)
         # Most small callables take params alone, and a context takes longer to make than they do to run.
         wants_context = loaded.wants_context or "read" in context.params
         given = self._callable_context(loaded, params) if wants_context else None
@@ -98,10 +102,17 @@ class Call:
             token=context.scope,
             items=self._input(read, code_hash),
             resources=resources,
+            connections=self._connections(loaded, params),
             workers=context.step.workers,
             stage=stage,
             code_hash=code_hash,
         )
+
+    def _connections(self, loaded: LoadedCallable, params: Mapping[str, Any]) -> Connections:
+        # Made once for all steps that declare none, as nearly all do.
+        if not loaded.wants_connections:
+            return _NO_CONNECTIONS
+        return self._context.services.connections.only(*loaded.connections(params))
 
     def _code_hash(self, name: str) -> str:
         """Params count as they are written: a date that is given anew each day makes no other code."""
@@ -142,6 +153,11 @@ class Call:
                 yield Record({name: row[name] for name in row if name != CONTENT_HASH}, content_hash=row[CONTENT_HASH])
             else:
                 yield Record(row)
+
+
+def params_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of a step that are the callable's."""
+    return {name: value for name, value in params.items() if name not in _OURS}
 
 
 def _stage_of(read: Mapping[str, Any]) -> str | None:

@@ -32,7 +32,9 @@ def rows_target(
     return Target(method=method, header=header, key_columns=key_columns, shape=shape)
 
 
-QUARANTINE = rows_target("table.upsert", EVENT_DATASET, "quarantine", ("job_id", "step_id", "idem_key"))
+_QUARANTINE_KEY = ("job_id", "step_id", "idem_key")
+QUARANTINE = rows_target("table.upsert", EVENT_DATASET, "quarantine", _QUARANTINE_KEY)
+RELEASE = rows_target("table.delete", EVENT_DATASET, "quarantine", _QUARANTINE_KEY)
 MARKERS = rows_target("table.upsert", "storacle", "_processed", ("stage", "idem_key"))
 CURSOR = Target(method="state.put")
 

@@ -20,6 +20,7 @@ SINGLE_METHODS = frozenset(
         "assert.unique",
         "assert.exists",
         "file.write",
+        "file.prune",
         "sqlite.sync",
         "sheets.write_table",
     }

@@ -85,6 +85,11 @@ def bound(**fields: Field) -> Iterator[None]:
         _bound.reset(token)
 
 
+def bound_fields() -> Mapping[str, Field]:
+    """What is bound to the work that is going on."""
+    return _bound.get()
+
+
 class LogObserver:
     """An Observer that writes what a run does into the log."""
 

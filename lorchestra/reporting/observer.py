@@ -18,6 +18,18 @@ class SilentObserver:
         """Nobody is told."""
 
 
+class Both:
+    """Tells one, and then another."""
+
+    def __init__(self, first: Observer, second: Observer) -> None:
+        self._first = first
+        self._second = second
+
+    def emit(self, event: str, *, error: BaseException | None = None, **fields: Field) -> None:
+        self._first.emit(event, error=error, **fields)
+        self._second.emit(event, error=error, **fields)
+
+
 class RecordingObserver:
     """Keeps what it was told, for tests."""
 

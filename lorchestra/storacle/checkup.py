@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from lorchestra.errors import LorchestraError
 from lorchestra.schemas import StoracleOp, StoraclePlan
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.protocol import OpResult, OpStatus, PlanRefused, RpcMeta, StoracleClient
 from lorchestra.storacle.tables import TABLES
@@ -88,7 +89,7 @@ class Checkup:
                 "columns": [column.name for column in table.columns],
                 "where": {name: {"in": []} for name in table.key_columns},
             }
-            list(client.query(read, replace(self._meta, namespace="prod", token=None)))
+            list(client.query(read, replace(self._meta, namespace=PRODUCTION, token=None)))
         return f"{len(TABLES)} tables of production can be read, or are yet to be made"
 
     def _round_trip(self, client: StoracleClient) -> str:

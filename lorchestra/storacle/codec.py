@@ -80,10 +80,6 @@ def request(method: str, params: JSONObject, id: str | int) -> dict[str, Any]:
     return {"jsonrpc": VERSION, "method": method, "params": params, "id": id}
 
 
-def notification(method: str, params: JSONObject) -> dict[str, Any]:
-    return {"jsonrpc": VERSION, "method": method, "params": params}
-
-
 def result_response(id: Id, result: JSONValue) -> dict[str, Any]:
     return {"jsonrpc": VERSION, "result": result, "id": id}
 

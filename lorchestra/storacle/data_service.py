@@ -10,13 +10,14 @@ from typing import Any
 
 from lorchestra.errors import Path
 from lorchestra.json_value import JSONValue
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.backends.base import Applied, Backend, ReadyOp, UnitRefused
 from lorchestra.storacle.codec import Message
 from lorchestra.storacle.codec import Params as RpcParams
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.methods import ALIASES, INWARD, OUTWARD
 from lorchestra.storacle.outward.base import OutwardMethod, Reach
-from lorchestra.storacle.params import PRODUCTION, ExecutePlan, Meta, OfNamespace, Op, OpenRun, Query, parse, parse_ops
+from lorchestra.storacle.params import ExecutePlan, Meta, OfNamespace, Op, OpenRun, Query, parse, parse_ops
 from lorchestra.storacle.protocol import OpStatus
 from lorchestra.storacle.read_spec import parse_read
 from lorchestra.storacle.service import Dispatcher, RpcError

@@ -70,11 +70,12 @@ _UNKNOWN = Meaning(PermanentError, "the service answered with an error code that
 # fmt: off
 POINTER_WORDS = frozenset({
     "after", "attempt_n", "code_hash", "code_sha256", "columns", "content", "content_base64", "content_sha256",
-    "correlation_id", "count", "dataset", "eq", "expected", "group", "gt", "gte", "idempotency_key", "in",
-    "is_null", "job_id", "job_version", "key", "key_columns", "kind", "limit", "lt", "lte", "max", "meta", "method",
-    "min", "name", "namespace", "ne", "never_back", "op_id", "ops", "order_by", "params", "path", "plan",
-    "projected_at", "read", "read_namespace", "root", "rows", "run_id", "sheet", "source", "spreadsheet_id", "sql",
-    "stage", "step_id", "table", "token", "type", "unprocessed", "value", "version", "where",
+    "correlation_id", "count", "dataset", "eq", "expected", "files", "folder", "group", "gt", "gte",
+    "idempotency_key", "in", "is_null", "job_id", "job_version", "keep", "key", "key_columns", "kind", "limit",
+    "list", "lt", "lte", "max", "meta", "method", "min", "name", "namespace", "ne", "never_back", "op_id", "ops",
+    "order_by", "params", "path", "plan", "projected_at", "read", "read_namespace", "root", "rows", "run_id",
+    "sheet", "source", "spreadsheet_id", "sql", "stage", "step_id", "table", "token", "type", "unprocessed",
+    "value", "version", "where",
 })
 # fmt: on
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from lorchestra.json_value import JSONObject
 from lorchestra.storacle.protocol import RpcMeta, StoracleClient
-from lorchestra.storacle.read_spec import CONTENT_HASH
-from lorchestra.storacle.tables import by_name
+from lorchestra.storacle.tables import CONTENT_HASH, OP, by_name
 
 _OPERATIONS: JSONObject = {"dataset": "storacle", "table": "_ledger"}
 _TABLES: JSONObject = {"dataset": "storacle", "table": "_tables", "where": {"kind": "table"}}
@@ -37,8 +36,8 @@ def find(client: StoracleClient, meta: RpcMeta, key: str) -> Iterator[Written]:
         name = (table["dataset"], table["name"])
         if _KEY not in table["about"]["key_columns"]:
             continue
-        columns = ["_op", CONTENT_HASH] if name in declared else ["_op"]
+        columns = [OP, CONTENT_HASH] if name in declared else [OP]
         read: JSONObject = {"dataset": name[0], "table": name[1], "columns": columns, "where": {_KEY: key}}
         for row in client.query(read, meta):
-            by_tag = client.query({**_OPERATIONS, "where": {"tag": row["_op"]}}, meta)
+            by_tag = client.query({**_OPERATIONS, "where": {"tag": row[OP]}}, meta)
             yield Written(table=".".join(name), content_hash=row.get(CONTENT_HASH), op=next(by_tag, None))

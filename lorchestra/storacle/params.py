@@ -10,16 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from lorchestra.errors import Path
 from lorchestra.json_value import JSONValue
+from lorchestra.schemas.envelope import PRODUCTION, SMOKE_NAME
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.service import RpcError
 
 _IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", re.ASCII)
 
-PRODUCTION = "prod"
-
 Identifier = Annotated[str, StringConstraints(pattern=_IDENTIFIER.pattern)]
-Namespace = Annotated[str, StringConstraints(pattern=r"^(prod|smoke_[a-z0-9]{1,20})$")]
-SmokeNamespace = Annotated[str, StringConstraints(pattern=r"^smoke_[a-z0-9]{1,20}$")]
+Namespace = Annotated[str, StringConstraints(pattern=f"^({PRODUCTION}|smoke_{SMOKE_NAME})$")]
+SmokeNamespace = Annotated[str, StringConstraints(pattern=f"^smoke_{SMOKE_NAME}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 

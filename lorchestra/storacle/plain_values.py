@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from enum import IntEnum
+
+from lorchestra.storacle.tables import Type
 
 
-def kind_of(value: object) -> int | None:
-    """The kinds in their order; None for what has no place in it."""
+class Kind(IntEnum):
+    """In the order that keys have."""
+
+    BOOL = 0
+    NUMBER = 1
+    TEXT = 2
+
+
+KINDS: Mapping[Type, Kind] = {
+    Type.BOOL: Kind.BOOL,
+    Type.INT64: Kind.NUMBER,
+    Type.FLOAT64: Kind.NUMBER,
+    Type.STRING: Kind.TEXT,
+    Type.TIMESTAMP: Kind.TEXT,
+    Type.DATE: Kind.TEXT,
+}
+"""Of the values of a column, where its type says it."""
+
+
+def kind_of(value: object) -> Kind | None:
+    """None for what is no plain value."""
     if isinstance(value, bool):
-        return 0
+        return Kind.BOOL
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        return 1
-    return 2 if isinstance(value, str) else None
+        return Kind.NUMBER
+    return Kind.TEXT if isinstance(value, str) else None
 
 
 def can_be_compared(value: object) -> bool:

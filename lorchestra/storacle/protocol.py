@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lorchestra.errors import PermanentError
 from lorchestra.json_value import JSONObject
 from lorchestra.schemas import StoraclePlan
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.error_codes import ErrorCode
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class RpcMeta:
     step_id: str
     correlation_id: str
     ts: str
-    namespace: str = "prod"
+    namespace: str = PRODUCTION
     read_namespace: str | None = None
     """Where rows are read, when not in the namespace itself. Markers and cursors are always the namespace's own."""
     job_version: str | None = None

@@ -21,8 +21,6 @@ Scalar: TypeAlias = str | int | float | bool
 MAX_IN = 10_000
 MAX_FIELDS = 500
 MAX_CONDITIONS = 200
-CONTENT_HASH = "_content_hash"
-"""What a row says, as a hash: a column of every declared table, read when it is asked for."""
 
 
 class Comparison(StrEnum):

@@ -22,6 +22,14 @@ class Type(StrEnum):
     JSON = "JSON"
 
 
+CONTENT_HASH = "_content_hash"
+"""What a row says, as a hash: a column of every declared table, read when it is asked for."""
+OP = "_op"
+"""The tag of the op that wrote a row last, which every table keeps beside it."""
+RESERVED = frozenset({CONTENT_HASH, OP})
+"""Columns that storacle adds, so no row may name them."""
+
+
 class Role(StrEnum):
     CONTENT = "content"
     PROVENANCE = "provenance"

@@ -85,6 +85,14 @@ def test_changed_record_is_taken_up_again_and_a_new_one_for_the_first_time(stage
     assert stage.rows("short") == ["a#short", "d#short"]
 
 
+def test_record_that_passes_after_all_leaves_the_quarantine(stage: Lab) -> None:
+    seen(stage, shorten_job())
+    assert stage.rows("quarantine", dataset="events") == ["c"]
+    load(stage, c="good", a="bad")
+    assert seen(stage, shorten_job()) == 2
+    assert stage.rows("quarantine", dataset="events") == ["a"]
+
+
 def test_callable_sees_the_columns_that_were_asked_for_and_no_other(stage: Lab) -> None:
     seen(stage, shorten_job(read={**READ, "columns": ["idem_key", "payload"]}))
     assert [row["all"] for row in stage.service.rows("clinic", "short")] == [2]

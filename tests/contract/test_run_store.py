@@ -333,6 +333,8 @@ def test_runs_are_filtered(store: RunStore) -> None:
     assert listed(store, status=RunStatus.INTERRUPTED) == [gone]
     assert listed(store, namespace="smoke_x") == [smoke]
     assert listed(store, parent_run_id=smoke) == [child]
+    assert listed(store, outermost=True) == [one for one in listed(store) if one != child]
+    assert listed(store, outermost=True, parent_run_id=smoke) == []
     assert listed(store, job_id="tidy", status=RunStatus.COMPLETED, namespace="prod") == [done]
     assert listed(store, limit=2) == [gone, child]
     assert listed(store, limit=0) == []

@@ -228,6 +228,8 @@ def test_table_that_a_refused_op_would_have_made_has_no_key_yet(world: World) ->
         (rows_params({"k": None}), "rows/0/*"),
         (rows_params({"k": [1]}), "rows/0/*"),
         (rows_params({"k": 1, "not a name": 1}), "rows/0"),
+        (rows_params({"k": 1, "_op": 1}), "rows/0"),
+        (rows_params({"k": 1, "_content_hash": "x"}), "rows/0"),
     ],
 )
 def test_wrong_params_are_refused_with_their_place(world: World, params: Any, place: str) -> None:

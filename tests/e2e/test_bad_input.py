@@ -229,9 +229,8 @@ def test_a_broken_callable_is_refused_where_it_is_named(project: Project, name: 
 def test_an_unknown_callable_is_refused_where_it_is_named(people: Project) -> None:
     people.job("calls", "- step_id: only\n  op: call\n  params: {callable: poeple}\n")
     refused = require_refused(people, people("run", "calls"), 65)
-    assert refused.err.endswith(
-        "calls.yaml:6:22: no callable is named 'poeple'; known: people; did you mean 'people'?\n"
-    )
+    assert "calls.yaml:6:22: no callable is named 'poeple'; known: " in refused.err
+    assert refused.err.endswith("; did you mean 'people'?\n")
 
 
 def test_a_job_that_names_an_unknown_job_is_refused_where_it_names_it(people: Project) -> None:

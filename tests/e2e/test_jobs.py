@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from tests.e2e.cli import Project
+from tests.e2e.pages import ROOT
 
 _ONE_STEP = "- {step_id: only, op: call, params: {callable: people, count: 1}}\n"
 
 
 def test_jobs_are_listed_with_version_steps_and_description(people: Project) -> None:
     people.job("greetings", _ONE_STEP, head="description: Grüße 日本\ntags: [a]\n", folder="jobs/definitions/deep/down")
-    assert people("jobs", "list").require(0).out.splitlines() == [
+    assert people("jobs", "list").require(0).out.splitlines()[:4] == [
         "JOB        VERSION  STEPS  DESCRIPTION",
         "greetings  2.0      1      Grüße 日本",
         "people     2.0      3      Makes people up.",
+        "",
     ]
     assert people.inside("jobs", "list", "--json").require(0).json[0] == {
         "job_id": "greetings",
@@ -21,6 +23,7 @@ def test_jobs_are_listed_with_version_steps_and_description(people: Project) -> 
         "tags": ["a"],
         "steps": 1,
         "file": str(people.root / "jobs/definitions/deep/down/greetings.yaml"),
+        "built_in": False,
         "problems": [],
     }
 
@@ -28,7 +31,7 @@ def test_jobs_are_listed_with_version_steps_and_description(people: Project) -> 
 def test_a_broken_file_hides_no_other_job(people: Project) -> None:
     people.write("jobs/definitions/torn.yaml", "job_id: [\n").write("jobs/definitions/empty_one.yaml", "steps: []\n")
     rows = people("jobs", "list").require(0).out.splitlines()
-    assert [row.split()[0] for row in rows] == ["JOB", "empty_one", "people", "torn"]
+    assert [row.split()[0] for row in rows[:4]] == ["JOB", "empty_one", "people", "torn"]
     assert "broken: see `lorchestra jobs validate empty_one`" in rows[1]
     assert f"broken: {people.root}/jobs/definitions/torn.yaml:2:1: " in rows[3]
     assert people.inside("jobs", "list", "--json").require(0).json[2]["problems"]
@@ -82,3 +85,16 @@ def test_validate_checks_the_jobs_it_is_given(people: Project) -> None:
     people.write("jobs/definitions/torn.yaml", "job_id: [\n")
     assert people.inside("jobs", "validate", "people").require(0).out == "1 definition checked, no mistakes\n"
     assert "did you mean 'people'?" in people.inside("jobs", "validate", "peple").require(65).err
+
+
+def test_validate_checks_the_projects_measures_too(people: Project) -> None:
+    folder = people.root / "measures" / "instruments" / "phq9"
+    folder.mkdir(parents=True)
+    shipped = (ROOT / "measures" / "instruments" / "phq9" / "1-0-0.json").read_text()
+    (folder / "1-0-0.json").write_text(shipped.replace('"max": 9,', '"max": 10,'))
+
+    refused = people.inside("jobs", "validate").require(65)
+
+    assert "measures/instruments/phq9/1-0-0.json:" in refused.err
+    assert "the band begins at 10; expected 11, so that no score has two or none" in refused.err
+    assert people.inside("jobs", "validate", "people").require(0)

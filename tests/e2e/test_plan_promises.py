@@ -26,6 +26,7 @@ from . import pages
 
 SECTION = pages.page("docs/plans.md").section("What each key promises")
 TABLE = {"dataset": "raw", "table": "notes", "key_columns": ["idem_key"]}
+PAGES = {"folder": "pages", "list": "pages"}
 META = RpcMeta(job_id="job", run_id="", step_id="write", correlation_id="c", ts="2024-05-01T00:00:00+00:00")
 
 
@@ -75,7 +76,10 @@ class Runs:
             return {ErrorCode.CONFLICT: "refused (`conflict`)"}.get(ErrorCode(refused.code), "asked anew")
         if result.status is OpStatus.ALREADY:
             return "recognised"
-        (name,) = [name for name, count in result.counts.items() if count]
+        # Where something was removed, what was kept beside it is no news.
+        (name,) = [
+            name for name, count in result.counts.items() if count and not (name == "kept" and result.counts["removed"])
+        ]
         words = {"updated": "replaces", "unchanged": "`unchanged`", "absent": "`absent`", "rows": "carried out"}
         return words.get(name, name)
 
@@ -110,6 +114,8 @@ def contents(method: str) -> tuple[dict[str, Any], dict[str, Any]]:
         return first, second
     if method == "file.write":
         return {"path": "note.md", "content": "A"}, {"path": "note.md", "content": "B"}
+    if method == "file.prune":
+        return {**PAGES, "keep": ["B.md", "C.md"]}, {**PAGES, "keep": ["C.md"]}
     if method in OUTWARD:
         sources = [{"dataset": "raw", "table": "notes", "where": {"text": text}} for text in "AB"]
         columns: list[Any] = ["idem_key", "text"]
@@ -130,6 +136,9 @@ def test_a_method_promises_what_the_table_says(runs: Runs, method: str, resent: 
     if method.startswith("assert."):
         notes = [{"idem_key": f"note:{number}", "text": "same"} for number in (1, 2)]
         runs.submit("before", "table.upsert", {**TABLE, "rows": notes})
+    if method == "file.prune":
+        pages_there = [{"path": f"{name}.md", "content": name} for name in "ABC"]
+        runs.submit("before", "file.write", {**PAGES, "files": pages_there})
     if method in OUTWARD:
         runs.submit("before", "table.upsert", {**TABLE, "rows": [{"idem_key": text, "text": text} for text in "AB"]})
     if method == "table.delete":

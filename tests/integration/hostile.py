@@ -62,6 +62,8 @@ OPS: dict[str, tuple[str, dict[str, Any]]] = {
     "view": ("view.create", {"dataset": "derived", "table": "seen", "sql": _QUERY}),
     "query": ("sql.execute", {"sql": f"CREATE OR REPLACE TABLE derived.made AS {_QUERY}"}),
     "file": ("file.write", {"root": "files", "path": "notes/a.md", "content": VALUE}),
+    "files": ("file.write", {"folder": "pages", "list": "pages", "files": [{"path": "a.md", "content": VALUE}]}),
+    "prune": ("file.prune", {"root": "files", "folder": "pages", "list": "pages", "keep": ["a.md"]}),
     "copy": (
         "sqlite.sync",
         {

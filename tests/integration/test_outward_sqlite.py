@@ -31,6 +31,7 @@ from tests.integration.outward_process import (
     sync_params,
     write_table,
 )
+from tests.integration.swapped_folder import swapped
 
 
 @pytest.fixture
@@ -123,6 +124,17 @@ def test_rows_that_others_removed_come_back(writer: SqliteWriter, root: Path) ->
     with closing(sqlite3.connect(root / DATABASE)) as connection, connection:
         connection.execute("DELETE FROM t WHERE id = 3")
     assert sync(writer, sync_params(), rows("a", 5)) == {"written": 5, "unchanged": 0}
+
+
+@pytest.mark.parametrize("change", ["text = 'other'", "text = NULL", "id = 9", "text = CAST(text AS BLOB)"])
+def test_rows_that_others_changed_are_as_they_were(writer: SqliteWriter, root: Path, change: str) -> None:
+    sync(writer, sync_params(), rows("a", 5))
+    before = read(root)
+    with closing(sqlite3.connect(root / DATABASE)) as connection, connection:
+        connection.execute(f"UPDATE t SET {change} WHERE id = 3")
+    assert sync(writer, sync_params(), rows("a", 5)) == {"written": 5, "unchanged": 0}
+    assert read(root) == before
+    assert sync(writer, sync_params(), rows("a", 5)) == {"written": 0, "unchanged": 5}
 
 
 def test_other_tables_views_and_indexes_stay(writer: SqliteWriter, root: Path) -> None:
@@ -256,31 +268,13 @@ def test_a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere(
     (outside / DATABASE).rename(outside / "copy.db")
     (outside / "out").rmdir()
     before = (outside / "copy.db").read_bytes()
-    is_done = threading.Event()
-
-    def swap() -> None:
-        while not is_done.is_set():
-            with suppress(OSError):
-                (root / "out").rename(root / "kept")
-            with suppress(OSError):
-                (root / "out").symlink_to(outside)
-            with suppress(OSError):
-                (root / "out").unlink()
-            with suppress(OSError):
-                (root / "kept").rename(root / "out")
-
-    attacker = threading.Thread(target=swap)
-    attacker.start()
     codes = set()
-    try:
+    with swapped(root / "out", outside):
         for number in range(100):
             try:
                 sync(writer, sync_params(), rows("ab"[number % 2], 3))
             except RpcError as error:
                 codes.add(error.code)
-    finally:
-        is_done.set()
-        attacker.join()
     assert ErrorCode.INTERNAL not in codes
     assert (outside / "copy.db").read_bytes() == before
     assert {path.name for path in outside.iterdir()} <= {"copy.db", "copy.db-journal"}
@@ -293,7 +287,7 @@ def test_a_full_disk_leaves_the_old_table(root: Path) -> None:
         # More than the limit, so that the rows fit and the file does not grow.
         connection.execute("CREATE TABLE large AS SELECT zeroblob(1000000) AS content")
     with start("table", root, "n", times=1, limit=600_000) as process:
-        assert process.communicate()[0] == "STORAGE_FULL\n"
+        assert process.read() == "STORAGE_FULL\n"
     assert letters(root) == ({"o"}, ROWS)
     assert read(root, "PRAGMA integrity_check") == [("ok",)]
     assert sorted(path.name for path in (root / "out").iterdir()) == ["copy.db"]
@@ -301,14 +295,13 @@ def test_a_full_disk_leaves_the_old_table(root: Path) -> None:
 
 def test_rows_that_find_no_room_leave_the_target_untouched(root: Path) -> None:
     with start("table", root, "n", times=1, limit=100_000) as process:
-        assert process.communicate()[0] == "STORAGE_FULL\n"
+        assert process.read() == "STORAGE_FULL\n"
     assert not (root / DATABASE).exists()
 
 
 @pytest.mark.parametrize("delay_ms", [0, 3, 6, 10, 15])
 def test_a_process_that_is_killed_leaves_the_old_table_or_the_new(root: Path, delay_ms: int) -> None:
     with start("table", root, "ab") as process:
-        assert process.stdout
         process.stdout.readline()
         time.sleep(delay_ms / 1000)
         process.kill()
@@ -327,6 +320,5 @@ def test_readers_see_one_table_whole_while_processes_write(root: Path) -> None:
                 found, count = letters(root)
                 assert (len(found), count) == (1, ROWS)
                 seen += 1
-        assert one.stdout
         assert one.stdout.read().split() == ["a", "b"] * 4
     assert seen

@@ -158,13 +158,6 @@ def test_choice_of_texts_with_a_nul_finds_just_those(users: tuple[User, User]) -
     assert [row["idem_key"] for row in found] == ["2"]
 
 
-@pytest.mark.parametrize("name", ["_op", "_content_hash"])
-def test_row_cannot_have_a_column_that_storacle_adds(users: tuple[User, User], name: str) -> None:
-    one, _ = users
-    with pytest.raises(PlanRefused, match="invalid_params"):
-        one.write("calls", {"idem_key": "a", name: "x"})
-
-
 def test_failing_query_of_a_view_is_told_apart_in_the_log(
     users: tuple[User, User], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -29,7 +29,7 @@ from lorchestra.items import Record
 
 
 def registry(*points: EntryPoint) -> CallableRegistry:
-    return CallableRegistry(entry_points=lambda: points)
+    return CallableRegistry(entry_points=lambda: points, built_in={})
 
 
 def point(name: str, value: str) -> EntryPoint:

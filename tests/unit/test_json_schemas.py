@@ -12,13 +12,13 @@ from lorchestra.errors import ConfigurationError
 from lorchestra.json_schemas import SCHEMAS, file_name, json_schema, render
 from lorchestra.schemas import JobDef, Op, StepDef
 
-COMMITTED = Path(__file__).parents[2] / "schemas"
+CONTENT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", list(SCHEMAS))
 def test_the_committed_schema_is_the_one_the_model_gives(name: str) -> None:
-    committed = (COMMITTED / file_name(name)).read_text(encoding="utf-8")
-    assert committed == render(name), "run `python -m lorchestra.json_schemas schemas`"
+    committed = (CONTENT / file_name(name)).read_text(encoding="utf-8")
+    assert committed == render(name), "run `python -m lorchestra.json_schemas .`"
 
 
 @pytest.mark.parametrize("name", list(SCHEMAS))
@@ -39,7 +39,7 @@ def test_a_schema_refuses_keys_it_does_not_know(name: str) -> None:
             assert part["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("name", ["job", "pipeline"])
+@pytest.mark.parametrize("name", ["job", "pipeline", "measure", "binding"])
 def test_every_key_is_described(name: str) -> None:
     schema = json_schema(name)
     for part in (schema, *schema.get("$defs", {}).values()):
@@ -69,13 +69,16 @@ def test_what_must_be_there_is_what_the_model_requires() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match=r"no schema is named 'jobs'; known: job, pipeline, settings"):
+    with pytest.raises(
+        ConfigurationError, match=r"no schema is named 'jobs'; known: job, pipeline, settings, measure, binding"
+    ):
         json_schema("jobs")
 
 
 def test_the_module_writes_all_schemas_into_a_folder(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "lorchestra.json_schemas", str(tmp_path)], check=True)
-    assert {path.name for path in tmp_path.iterdir()} == {file_name(name) for name in SCHEMAS}
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json")}
+    assert written == {file_name(name) for name in SCHEMAS}
     for name in SCHEMAS:
         text = (tmp_path / file_name(name)).read_text(encoding="utf-8")
         assert text == json_schemas.render(name)

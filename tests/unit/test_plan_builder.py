@@ -116,10 +116,10 @@ def test_rejections_markers_and_cursors_land_with_their_rows_in_that_order() -> 
         Record(row(0)),
     ]
     (unit,) = build(items)
-    assert [op.method for op in unit] == ["table.upsert", "table.upsert", "table.upsert", "state.put"]
+    assert [op.method for op in unit] == ["table.upsert", "table.upsert", "table.delete", "table.upsert", "state.put"]
     assert len({op.group for op in unit}) == 1
     assert unit[0].group == "persist-000001"
-    quarantine, markers, cursor = unit[1:]
+    quarantine, released, markers, cursor = unit[1:]
     assert quarantine.params == {
         "dataset": "events",
         "table": "quarantine",
@@ -134,6 +134,12 @@ def test_rejections_markers_and_cursors_land_with_their_rows_in_that_order() -> 
                 "rule": "type",
             },
         ),
+    }
+    assert released.params == {
+        "dataset": "events",
+        "table": "quarantine",
+        "key_columns": ("job_id", "step_id", "idem_key"),
+        "rows": ({"job_id": "canonize", "step_id": "persist", "idem_key": "k0"},),
     }
     assert markers.params == {
         "dataset": "storacle",
@@ -160,8 +166,8 @@ def test_rejections_count_toward_the_bytes_of_a_batch() -> None:
 def test_markers_count_toward_the_rows_of_a_batch() -> None:
     items: list[Item] = [item for number in range(3) for item in (Record(row(number)), marker(number))]
     assert shape(build(items, upsert_spec(batch_rows=4))) == [
-        [("objects", 2), ("_processed", 2)],
-        [("objects", 1), ("_processed", 1)],
+        [("objects", 2), ("quarantine", 2), ("_processed", 2)],
+        [("objects", 1), ("quarantine", 1), ("_processed", 1)],
     ]
 
 
@@ -183,6 +189,11 @@ def test_the_last_marker_and_the_last_rejection_of_a_record_stand() -> None:
     ((quarantine, markers),) = build(items)
     assert [row["rule"] for row in quarantine.params["rows"]] == ["enum"]
     assert [row["result"] for row in markers.params["rows"]] == ["empty"]
+
+
+def test_record_that_is_rejected_stays_in_quarantine_whatever_its_marker_says() -> None:
+    ((quarantine, markers),) = build([rejected(1), marker(1)])
+    assert (quarantine.method, markers.params["table"]) == ("table.upsert", "_processed")
 
 
 @pytest.mark.parametrize("chained", [True, False], ids=["expecting the one before", "expecting the first"])
@@ -351,7 +362,7 @@ def test_a_group_is_not_split_at_the_end_of_a_batch_but_its_ops_keep_the_bounds(
 def test_what_follows_a_group_joins_it_and_does_not_end_it() -> None:
     items: list[Item] = [grouped(0, "g"), marker(0), rejected(1), grouped(2, "g"), Checkpoint(key="c", cursor=1)]
     assert shape(build([*items, grouped(3, None)])) == [
-        [("objects", 2), ("quarantine", 1), ("_processed", 1), ("state.put", 1)],
+        [("objects", 2), ("quarantine", 1), ("quarantine", 1), ("_processed", 1), ("state.put", 1)],
         [("objects", 1)],
     ]
 

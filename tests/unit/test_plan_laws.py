@@ -15,8 +15,9 @@ from lorchestra.plan_builder import PlanSpec, StoracleOp
 from tests.unit.plans import Units, build, keys_of, rows_of, upsert_spec
 
 
-def table_rows(units: Units, table: str) -> list[Mapping[str, Any]]:
-    return [row for unit in units for op in unit if op.params.get("table") == table for row in rows_of(op)]
+def table_rows(units: Units, table: str, method: str = "table.upsert") -> list[Mapping[str, Any]]:
+    ops = [op for unit in units for op in unit if op.params.get("table") == table and op.method == method]
+    return [row for op in ops for row in rows_of(op)]
 
 
 names = st.sampled_from(["k0", "k1", "k2", "k3"])
@@ -102,6 +103,8 @@ def test_law_what_is_set_aside_lands_and_no_sooner_than_the_rows_before_it(items
     for kind, table in ((Rejected, "quarantine"), (Marker, "_processed")):
         wanted = {item.idem_key for item in items if isinstance(item, kind)}
         assert {row["idem_key"] for row in table_rows(units, table)} == wanted
+    well = {item.idem_key for item in items if isinstance(item, Marker) and item.result is not MarkerResult.QUARANTINED}
+    assert {row["idem_key"] for row in table_rows(units, "quarantine", "table.delete")} <= well
     last = {item.key: item.cursor for item in items if isinstance(item, Checkpoint)}
     stored: dict[str, Any] = {}
     for unit in units:

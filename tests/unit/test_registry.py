@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from lorchestra import registry
 from lorchestra.definitions import definition_files
 from lorchestra.errors import DefinitionError, JobNotFoundError, JobValidationError
-from lorchestra.registry import JobRegistry, load_pipeline_def
+from lorchestra.registry import JobRegistry
 from lorchestra.schemas.job_def import JobId, Version
 
 Write = Callable[..., Path]
@@ -333,20 +333,10 @@ def test_a_list_shows_each_job_and_tolerates_broken_ones(folder: Path, write: Wr
         "tags": ["daily", "mail"],
         "steps": 2,
         "file": str(path),
+        "built_in": False,
         "problems": [],
     }
     assert listed["broken"].to_dict()["problems"] == [listed["broken"].problem]
-
-
-def test_a_pipeline_is_loaded_from_the_file_named_after_it(tmp_path: Path) -> None:
-    path = tmp_path / "daily.yaml"
-    path.write_text("pipeline_id: daily\nstages:\n- {name: fetch, jobs: [gmail]}\n", encoding="utf-8")
-    assert load_pipeline_def(path).stages[0].jobs == ("gmail",)
-    other = path.rename(tmp_path / "nightly.yaml")
-    with pytest.raises(JobValidationError, match=r":1:14: found the pipeline_id 'daily'; expected 'nightly'"):
-        load_pipeline_def(other)
-    with pytest.raises(JobValidationError, match="there is no such file"):
-        load_pipeline_def(path)
 
 
 def test_the_names_of_errors_can_be_had_from_the_registry() -> None:

@@ -56,6 +56,8 @@ class Selection:
 
     columns: Mapping[str, Type | None]
     rows: Iterator[Row]
+    version: str | None = None
+    """The same only while the read gives the same rows; None where a backend cannot tell without reading them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from lorchestra.storacle.plain_values import kind_of
+from lorchestra.storacle.plain_values import Kind, kind_of
 
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
@@ -21,11 +21,11 @@ def encode(values: Iterable[Any]) -> bytes | None:
             return None
         parts.append(bytes((kind,)))
         match kind:
-            case 0:
+            case Kind.BOOL:
                 parts.append(b"\x01" if value else b"\x00")
-            case 1:
+            case Kind.NUMBER:
                 parts.append(_number(value))
-            case _:
+            case Kind.TEXT:
                 # Ended by a byte that sorts before every other, which is written as two where it occurs.
                 parts.append(value.encode("utf-8", "surrogatepass").replace(b"\x00", b"\x00\x01") + b"\x00\x00")
     return b"".join(parts)

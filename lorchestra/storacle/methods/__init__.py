@@ -30,7 +30,8 @@ INWARD: Mapping[str, ReadParams] = {
 """Carried out by the backend, in a transaction."""
 
 OUTWARD: Mapping[str, ReadParams] = {
-    "file.write": files.read,
+    "file.write": files.read_write,
+    "file.prune": files.read_prune,
     "sqlite.sync": copies.read,
     "sheets.write_table": sheets.read,
 }

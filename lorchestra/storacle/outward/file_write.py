@@ -61,13 +61,13 @@ class FileWriter:
     def write(self, params: FileWrite, *, namespace: str, at: Path = ()) -> Counts:
         data = params.data(at)
         with self._roots.open(params, namespace=namespace, at=at) as place:
-            if _is_unchanged(place, data):
+            if is_unchanged(place, data):
                 return {"written": 0, "unchanged": 1}
-            self._sweep(place.folder)
-            _replace(place, data)
+            self.sweep(place.folder)
+            replace_file(place, data)
         return {"written": 1, "unchanged": 0}
 
-    def _sweep(self, folder: int) -> None:
+    def sweep(self, folder: int) -> None:
         """Remove what killed processes left. Seldom, since a folder may hold very many files."""
         now = self._clock.now()
         status = os.fstat(folder)
@@ -86,7 +86,8 @@ class FileWriter:
                     os.unlink(name, dir_fd=folder)
 
 
-def _is_unchanged(place: Place, data: bytes) -> bool:
+def is_unchanged(place: Place, data: bytes, *, is_durable: bool = False) -> bool:
+    """Whether the file is there with this content, durably: made so unless it is known to be."""
     try:
         # Non-blocking, because a pipe of this name would wait for a writer.
         descriptor = os.open(
@@ -109,13 +110,15 @@ def _is_unchanged(place: Place, data: bytes) -> bool:
             return False
         if stat.S_IMODE(status.st_mode) != FILE_MODE:
             os.fchmod(descriptor, FILE_MODE)
-        # Whoever wrote it may have died before it was durable, and the answer says that it is.
-        os.fsync(descriptor)
-        os.fsync(place.folder)
+        if not is_durable:
+            # Whoever wrote it may have died before it was durable, and the answer says that it is.
+            os.fsync(descriptor)
+            os.fsync(place.folder)
     return True
 
 
-def _replace(place: Place, data: bytes) -> None:
+def replace_file(place: Place, data: bytes, *, syncs_folder: bool = True) -> None:
+    """The name means this content from now on: durably once its folder is synced."""
     draft = DRAFT_PREFIX + secrets.token_hex(8)
     descriptor = os.open(
         draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=place.folder
@@ -133,4 +136,5 @@ def _replace(place: Place, data: bytes) -> None:
         with suppress(OSError):
             os.unlink(draft, dir_fd=place.folder)
         raise
-    os.fsync(place.folder)
+    if syncs_folder:
+        os.fsync(place.folder)

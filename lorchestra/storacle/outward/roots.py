@@ -17,13 +17,14 @@ from pathlib import Path as FilePath
 from types import MappingProxyType
 
 from lorchestra.errors import ConfigurationError, Path
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.params import Params
 from lorchestra.storacle.service import RpcError
 
-PROD = "prod"
 SMOKE_FOLDER = "_smoke"
 DRAFT_PREFIX = ".lorchestra~"
+LIST_PREFIX = ".lorchestra-"
 
 PATIENCE_S = 60.0
 _ASK_AGAIN_S = 0.005
@@ -143,9 +144,9 @@ def _parts(path: str, namespace: str, at: Path) -> tuple[str, ...]:
         )
     # Folded, for file systems that are: there the folders of smoke runs go by other spellings as well.
     folded = [part.casefold() for part in parts]
-    if any(part.startswith(DRAFT_PREFIX) for part in folded) or folded[-1].endswith(_SIDE_FILES):
+    if any(part.startswith((DRAFT_PREFIX, LIST_PREFIX)) for part in folded) or folded[-1].endswith(_SIDE_FILES):
         raise RpcError(ErrorCode.FORBIDDEN, at=at)
-    if namespace != PROD:
+    if namespace != PRODUCTION:
         return (*smoke_folder(namespace), *parts)
     if folded[0] == SMOKE_FOLDER:
         raise RpcError(ErrorCode.FORBIDDEN, at=at)

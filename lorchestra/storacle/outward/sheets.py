@@ -15,9 +15,9 @@ import orjson
 from pydantic import AfterValidator, Field, StringConstraints
 
 from lorchestra.errors import Path
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.outward import sheets_cells, sheets_grid
-from lorchestra.storacle.outward.roots import PROD
 from lorchestra.storacle.outward.sheets_cells import Cell, a1
 from lorchestra.storacle.outward.sheets_grid import Grid
 from lorchestra.storacle.outward.source import Source, narrowed
@@ -62,7 +62,7 @@ class SheetsWriteTable(Params):
         return narrowed(self.source, self.columns)
 
     def title(self, namespace: str, at: Path = ()) -> str:
-        if namespace != PROD:
+        if namespace != PRODUCTION:
             return smoke_prefix(namespace) + self.sheet
         # Google finds sheets whatever the case of their titles.
         if self.sheet.casefold().startswith(_SMOKE_PREFIX):

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path as FilePath
 
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.outward.roots import (
     DRAFT_PREFIX,
     OPEN_FOLDER,
-    PROD,
     Place,
     Roots,
     Target,
@@ -47,7 +47,7 @@ def clearing(roots: Roots, name: str, *, namespace: str) -> Iterator[Place | Non
 def _target(name: str, namespace: str) -> Target:
     root, _, path = name.partition("/")
     above = "/".join((*smoke_folder(namespace), ""))
-    if namespace == PROD or not path.startswith(above):
+    if namespace == PRODUCTION or not path.startswith(above):
         raise RpcError(ErrorCode.FORBIDDEN)
     return Target(root=root, path=path.removeprefix(above))
 

@@ -46,7 +46,7 @@ def selected(source: Read, reach: Reach, at: Path) -> Iterator[Selection]:
             selection = stack.enter_context(reach.select(source))
         except RpcError as error:
             raise _placed(error, at) from None
-        yield Selection(columns=selection.columns, rows=_rows(selection.rows, at))
+        yield replace(selection, rows=_rows(selection.rows, at))
 
 
 def _rows(rows: Iterator[Row], at: Path) -> Iterator[Row]:

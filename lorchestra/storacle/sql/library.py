@@ -30,9 +30,19 @@ class View:
 
 
 class SqlLibrary:
-    def __init__(self, folder: Path, *, root: Path | None = None, tables: Iterable[Table] = TABLES) -> None:
-        """`root` is where the places of mistakes are told from."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        root: Path | None = None,
+        tables: Iterable[Table] = TABLES,
+        built_in: Path | None = None,
+    ) -> None:
+        """`root` is where the places of mistakes are told from. The views of the folder `built_in` may be read, where
+        the project has none of the same name, and are not checked themselves.
+        """
         self._folder = folder
+        self._built_in = built_in
         self._root = root or folder
         self._tables = {
             TableName(table.dataset, table.name): Relation(
@@ -45,15 +55,20 @@ class SqlLibrary:
     def problems(self) -> tuple[Problem, ...]:
         """Every mistake in every file."""
         found: list[Problem] = []
-        views = self._views(found)
+        own = self._views(self._files("views"), found)
+        # What is wrong with these is no mistake of the project's.
+        not_ours: list[Problem] = []
+        built_in = self._views(self._files("views", self._built_in) if self._built_in else (), not_ours)
+        views = {**built_in, **own}
         relations = dict(self._tables)
-        for view in views.values():
-            self._collect(found, partial(self._relation, view.target, views, relations, ()))
+        for target, view in views.items():
+            into = found if target in own else not_ours
+            self._collect(into, partial(self._relation, view.target, views, relations, ()))
         for file in self._files("queries"):
             self._collect(found, partial(self._check_query, file, relations))
         return tuple(dict.fromkeys(found))
 
-    def _views(self, found: list[Problem]) -> dict[TableName, View]:
+    def _views(self, files: Iterable[Path], found: list[Problem]) -> dict[TableName, View]:
         views: dict[TableName, View] = {}
 
         def read(file: Path) -> None:
@@ -77,7 +92,7 @@ class SqlLibrary:
                 )
             views[TableName(target.dataset, target.table)] = View(file=name, sql=sql, target=target)
 
-        for file in self._files("views"):
+        for file in files:
             self._collect(found, partial(read, file))
         return views
 
@@ -113,8 +128,8 @@ class SqlLibrary:
 
         compile_select(self._text(file), tables=known, file=self._name(file))
 
-    def _files(self, kind: str) -> list[Path]:
-        return sorted((self._folder / kind).glob("*.sql"))
+    def _files(self, kind: str, folder: Path | None = None) -> list[Path]:
+        return sorted(((folder or self._folder) / kind).glob("*.sql"))
 
     def _name(self, file: Path) -> str:
         return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)

@@ -8,10 +8,10 @@ from typing import Any
 
 from lorchestra.errors import Path
 from lorchestra.storacle.backends.bigquery.scripts import Script
-from lorchestra.storacle.backends.bigquery.sources import BOOL, NUMBER, TEXT, Expression, Source
+from lorchestra.storacle.backends.bigquery.sources import Expression, Source
 from lorchestra.storacle.backends.moments import timestamp
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.plain_values import kind_of
+from lorchestra.storacle.plain_values import Kind, kind_of
 from lorchestra.storacle.read_spec import Comparison, Condition, Where
 from lorchestra.storacle.service import RpcError
 from lorchestra.storacle.tables import Type
@@ -24,7 +24,7 @@ _OPERATORS: Mapping[Comparison, str] = {
     Comparison.GT: ">",
     Comparison.GTE: ">=",
 }
-_PARAMETERS: Mapping[int, str] = {BOOL: "BOOL", NUMBER: "FLOAT64", TEXT: "STRING"}
+_PARAMETERS: Mapping[Kind, str] = {Kind.BOOL: "BOOL", Kind.NUMBER: "FLOAT64", Kind.TEXT: "STRING"}
 
 
 def clause(source: Source, where: Where, script: Script, at: Path) -> list[str]:
@@ -54,7 +54,7 @@ def _said(expression: Expression, condition: Condition, script: Script, at: Path
 
 
 def _choice(expression: Expression, choices: tuple[Any, ...], script: Script, at: Path) -> str:
-    by_kind: dict[int, list[Any]] = {}
+    by_kind: dict[Kind, list[Any]] = {}
     for choice in choices:
         kind = kind_of(choice)
         if kind is not None and (expression.kind is None or kind == expression.kind):
@@ -77,26 +77,26 @@ def _comparison(expression: Expression, comparison: Comparison, value: Any, scri
     test = _test(expression, kind)
     compared = _value(expression, kind)
     if comparison is Comparison.NE and test:
-        plain = " OR ".join(expression.is_kind(one) for one in (BOOL, NUMBER, TEXT))
+        plain = " OR ".join(expression.is_kind(one) for one in Kind)
         return f"(({plain}) AND NOT COALESCE({test}{compared} = {bound}, FALSE))"
     return f"({test}{compared} {_OPERATORS[comparison]} {bound})"
 
 
-def _test(expression: Expression, kind: int) -> str:
+def _test(expression: Expression, kind: Kind) -> str:
     """A condition and an AND, where only the row can tell of which kind its value is."""
     return f"{expression.is_kind(kind)} AND " if expression.json is not None else ""
 
 
-def _value(expression: Expression, kind: int) -> str:
-    if expression.json is None or kind == TEXT:
+def _value(expression: Expression, kind: Kind) -> str:
+    if expression.json is None or kind is Kind.TEXT:
         return expression.sql
     return f"SAFE_CAST({expression.sql} AS {_PARAMETERS[kind]})"
 
 
-def _parameter_type(expression: Expression, kind: int, operands: list[Any]) -> str:
+def _parameter_type(expression: Expression, kind: Kind, operands: list[Any]) -> str:
     if expression.type in (Type.TIMESTAMP, Type.DATE):
         return expression.type.value
-    if kind == NUMBER and expression.json is None and all(_is_integer(one) for one in operands):
+    if kind is Kind.NUMBER and expression.json is None and all(_is_integer(one) for one in operands):
         return "INT64"
     return _PARAMETERS[kind]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from google.cloud.bigquery import SchemaField
 
-from lorchestra.storacle.backends.bigquery import cells
-from lorchestra.storacle.backends.bigquery.layout import CONTENT_HASH, OP, Incoming, Moment
+from lorchestra.storacle.backends.bigquery.layout import Incoming, Moment
 from lorchestra.storacle.backends.bigquery.names import quoted
+from lorchestra.storacle.backends.values import INWARD
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.service import RpcError
-from lorchestra.storacle.tables import Column, Role, Table, Type
+from lorchestra.storacle.tables import CONTENT_HASH, OP, Column, Role, Table, Type
 
 
 class DeclaredLayout:
@@ -39,7 +39,7 @@ class DeclaredLayout:
         name = ""
         try:
             for name, value in row.items():
-                values[name] = None if value is None else cells.INWARD[self.columns[name].type](value)
+                values[name] = None if value is None else INWARD[self.columns[name].type](value)
         except (ValueError, TypeError):
             raise RpcError(ErrorCode.INVALID_PARAMS, at=(name,)) from None
         key = tuple(values.get(name) for name in self.key_columns)

@@ -10,9 +10,6 @@ from google.cloud.bigquery import SchemaField
 
 from lorchestra.storacle.tables import Type
 
-OP = "_op"
-CONTENT_HASH = "_content_hash"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:

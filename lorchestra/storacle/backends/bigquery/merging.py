@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lorchestra.storacle.backends.bigquery import scripts
-from lorchestra.storacle.backends.bigquery.layout import CONTENT_HASH, OP, Layout, Moment
+from lorchestra.storacle.backends.bigquery.layout import Layout, Moment
 from lorchestra.storacle.backends.bigquery.names import quoted
 from lorchestra.storacle.backends.bigquery.scripts import Script
 from lorchestra.storacle.backends.bigquery.staging import StagedOp
+from lorchestra.storacle.tables import CONTENT_HASH, OP
 
 CountsSql: TypeAlias = Mapping[str, str]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.backends.bigquery.config import DATASET, SMOKE_PREFIX, BigQueryConfig
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.params import PRODUCTION
 from lorchestra.storacle.service import RpcError
 
 OWN = "storacle"

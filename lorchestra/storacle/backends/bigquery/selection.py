@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lorchestra.errors import Path
+from lorchestra.storacle.backends import outputs
 from lorchestra.storacle.backends.bigquery import cells, conditions
-from lorchestra.storacle.backends.bigquery.layout import CONTENT_HASH
 from lorchestra.storacle.backends.bigquery.names import quoted
 from lorchestra.storacle.backends.bigquery.scripts import Script
 from lorchestra.storacle.backends.bigquery.sources import Expression, Source
 from lorchestra.storacle.backends.bigquery.undeclared import ROW
+from lorchestra.storacle.backends.outputs import READ
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.fields import Field
 from lorchestra.storacle.read_spec import Order, Read, Unprocessed
 from lorchestra.storacle.service import RpcError
-from lorchestra.storacle.tables import Type
-
-_READ: Path = ("read",)
+from lorchestra.storacle.tables import CONTENT_HASH, Type
 
 
 class Query:
@@ -29,7 +27,9 @@ class Query:
         self._source = source
         self._read = read
         self._markers = markers
-        self._outputs = self._chosen()
+        chosen = outputs.chosen(source, read, source.output)
+        self._gives_objects = chosen is None
+        self._outputs = {ROW: f"t.{quoted(ROW)}"} if chosen is None else chosen
         self._order = self._ordered()
 
     @property
@@ -39,7 +39,7 @@ class Query:
 
     def script(self, *, behind: Sequence[str] | None, limit: int | None) -> Script:
         script = Script()
-        held = conditions.clause(self._source, self._read.where, script, (*_READ, "where"))
+        held = conditions.clause(self._source, self._read.where, script, (*READ, "where"))
         if self._read.unprocessed is not None and self._markers is not None:
             held.append(self._is_unprocessed(self._read.unprocessed, self._markers, script))
         if behind is not None:
@@ -59,7 +59,7 @@ class Query:
 
     def row(self, values: Sequence[Any]) -> dict[str, Any]:
         given = values[len(self._source.key) :]
-        if self._source.holds_objects and self._read.columns is None:
+        if self._gives_objects:
             whole: dict[str, Any] = given[0]
             return whole
         return {name: cells.outward(value) for name, value in zip(self._outputs, given, strict=True)}
@@ -67,41 +67,14 @@ class Query:
     @property
     def columns(self) -> dict[str, Type | None]:
         """The names of what is given, and their types. Raises RpcError where rows may hold any."""
-        read = self._read
-        if read.columns is None:
-            if self._source.holds_objects:
-                raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "columns"))
-            found: dict[str, Type | None] = dict(self._source.columns)
-        else:
-            found = {field.text: self._source.type_of(field) for field in read.columns}
-        if read.unprocessed is not None:
-            found[CONTENT_HASH] = Type.STRING
-        return found
-
-    def _chosen(self) -> dict[str, str]:
-        read, source = self._read, self._source
-        if read.unprocessed is not None and (source.key_columns != ("idem_key",) or CONTENT_HASH not in source.hidden):
-            # Markers know a row by its idem_key, and its content by the hash that declared tables keep.
-            raise RpcError(ErrorCode.UNSUPPORTED, at=(*_READ, "unprocessed"))
-        if read.columns is None and source.holds_objects:
-            return {ROW: f"t.{quoted(ROW)}"}
-        wanted = read.columns or tuple(Field(name, name) for name in source.columns)
-        if read.unprocessed is not None and CONTENT_HASH not in [field.text for field in wanted]:
-            wanted = (*wanted, Field(CONTENT_HASH, CONTENT_HASH))
-        chosen: dict[str, str] = {}
-        for position, field in enumerate(wanted):
-            output = source.output(field)
-            if output is None:
-                raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "columns", position))
-            chosen[field.text] = output
-        return chosen
+        return outputs.types(self._source, self._read)
 
     def _ordered(self) -> list[str]:
         terms: list[str] = []
         for position, order in enumerate(self._read.order_by):
             expression = self._source.expression(order.field)
             if expression is None:
-                raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "order_by", position))
+                raise RpcError(ErrorCode.INVALID_PARAMS, at=(*READ, "order_by", position))
             terms += _terms(order, expression)
         if self._source.key:
             return [*terms, *(f"t.{quoted(name)}" for name in self._source.key)]

@@ -7,23 +7,12 @@ from dataclasses import dataclass, field
 
 from google.cloud import bigquery
 
-from lorchestra.storacle.backends.bigquery.layout import CONTENT_HASH, OP
 from lorchestra.storacle.backends.bigquery.names import Physical, quoted
 from lorchestra.storacle.backends.bigquery.undeclared import KEY, ROW
 from lorchestra.storacle.fields import Field
-from lorchestra.storacle.tables import Table, Type
+from lorchestra.storacle.plain_values import KINDS, Kind
+from lorchestra.storacle.tables import CONTENT_HASH, OP, Table, Type
 
-# Kinds of plain values, as `plain_values.kind_of` has them.
-BOOL, NUMBER, TEXT = 0, 1, 2
-
-_KINDS: Mapping[Type, int] = {
-    Type.BOOL: BOOL,
-    Type.INT64: NUMBER,
-    Type.FLOAT64: NUMBER,
-    Type.STRING: TEXT,
-    Type.TIMESTAMP: TEXT,
-    Type.DATE: TEXT,
-}
 _OF_FIELD: Mapping[str, Type] = {
     "STRING": Type.STRING,
     "INTEGER": Type.INT64,
@@ -36,7 +25,7 @@ _OF_FIELD: Mapping[str, Type] = {
     "DATE": Type.DATE,
     "JSON": Type.JSON,
 }
-_JSON_TYPES: Mapping[int, str] = {BOOL: "boolean", NUMBER: "number", TEXT: "string"}
+_JSON_TYPES: Mapping[Kind, str] = {Kind.BOOL: "boolean", Kind.NUMBER: "number", Kind.TEXT: "string"}
 _HIDDEN: Mapping[str, Type] = {CONTENT_HASH: Type.STRING, OP: Type.INT64}
 
 
@@ -49,10 +38,10 @@ class Expression:
     json: str | None = None
 
     @property
-    def kind(self) -> int | None:
-        return None if self.type is None else _KINDS.get(self.type)
+    def kind(self) -> Kind | None:
+        return None if self.type is None else KINDS.get(self.type)
 
-    def is_kind(self, kind: int) -> str:
+    def is_kind(self, kind: Kind) -> str:
         return f"JSON_TYPE({self.json}) = '{_JSON_TYPES[kind]}'"
 
     @property

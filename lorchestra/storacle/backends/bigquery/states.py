@@ -9,7 +9,7 @@ from lorchestra.storacle.backends.bigquery import scripts
 from lorchestra.storacle.backends.bigquery.merging import CountsSql
 from lorchestra.storacle.backends.bigquery.scripts import Script
 from lorchestra.storacle.methods.state import Change, StatePut
-from lorchestra.storacle.plain_values import kind_of
+from lorchestra.storacle.plain_values import Kind, kind_of
 
 CANONICAL = "_canonical"
 """The column that has the text; in `value` BigQuery may write a number otherwise."""
@@ -45,9 +45,9 @@ def parsed(text: str) -> str:
 def _compared(script: Script, value: Any) -> tuple[str, str]:
     """Whether what is stored is of the kind of the value, and whether the value is beyond it."""
     match kind_of(value):
-        case 0:
+        case Kind.BOOL:
             return f"{STORED} IN ('true', 'false')", f"{script.bind('BOOL', value)} > ({STORED} = 'true')"
-        case 1:
+        case Kind.NUMBER:
             stored = f"SAFE_CAST({STORED} AS FLOAT64)"
             return f"{stored} IS NOT NULL", f"{script.bind('FLOAT64', value)} > {stored}"
         case _:

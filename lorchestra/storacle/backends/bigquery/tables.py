@@ -10,6 +10,7 @@ from google.api_core import exceptions as api
 from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.backends.bigquery import sources
 from lorchestra.storacle.backends.bigquery.declared import DeclaredLayout, field
 from lorchestra.storacle.backends.bigquery.jobs import Jobs, label_value
@@ -19,7 +20,6 @@ from lorchestra.storacle.backends.bigquery.sources import Source
 from lorchestra.storacle.backends.bigquery.states import CANONICAL
 from lorchestra.storacle.backends.bigquery.undeclared import UndeclaredLayout
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.params import PRODUCTION
 from lorchestra.storacle.service import RpcError
 from lorchestra.storacle.tables import OWN_TABLES, Role, Table, Type, by_name
 

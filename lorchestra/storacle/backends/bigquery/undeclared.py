@@ -10,13 +10,13 @@ from google.cloud.bigquery import SchemaField
 
 from lorchestra.json_value import canonical_bytes
 from lorchestra.storacle.backends import keys
-from lorchestra.storacle.backends.bigquery.layout import CONTENT_HASH, OP, Incoming, Moment
+from lorchestra.storacle.backends.bigquery.layout import Incoming, Moment
 from lorchestra.storacle.backends.bigquery.names import quoted
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.params import is_identifier
 from lorchestra.storacle.plain_values import kind_of
 from lorchestra.storacle.service import RpcError
-from lorchestra.storacle.tables import Type
+from lorchestra.storacle.tables import CONTENT_HASH, OP, RESERVED, Type
 
 KEY = "_key"
 ROW = "row"
@@ -36,7 +36,7 @@ class UndeclaredLayout:
         self.key_columns = key_columns
 
     def read_in(self, row: object) -> Incoming:
-        if not isinstance(row, Mapping) or not all(is_identifier(name) for name in row):
+        if not isinstance(row, Mapping) or not all(is_identifier(name) and name not in RESERVED for name in row):
             raise RpcError(ErrorCode.INVALID_PARAMS)
         try:
             encoded = canonical_bytes(row)

@@ -12,11 +12,13 @@ from typing import Any
 from lorchestra.errors import ConfigurationError
 from lorchestra.storacle.backends.base import Applied, Counts, NamespaceObject, Page, ReadyOp, Selection, UnitRefused
 from lorchestra.storacle.backends.moments import timestamp
-from lorchestra.storacle.backends.sqlite import reading, upkeep
+from lorchestra.storacle.backends.sqlite import reading, upkeep, versions
 from lorchestra.storacle.backends.sqlite.catalog import Catalog, Kind
 from lorchestra.storacle.backends.sqlite.database import Database
+from lorchestra.storacle.backends.sqlite.reading import Query
 from lorchestra.storacle.backends.sqlite.sources import Source
 from lorchestra.storacle.backends.sqlite.transaction import SqliteTransaction
+from lorchestra.storacle.backends.sqlite.view_pages import ViewPages
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.methods.rows import OWN_DATASET
 from lorchestra.storacle.params import Meta
@@ -47,6 +49,7 @@ class SqliteBackend:
         self._now = now
         self._ledger_kept = ledger_kept
         self._catalog = Catalog(by_name() if tables is None else tables)
+        self._view_pages = ViewPages()
         self._database = Database(path, now=now(), prepare=self._catalog.bring_up_to_date)
 
     def open_run(self, meta: Meta) -> int:
@@ -99,6 +102,8 @@ class SqliteBackend:
             source, markers = self._sources(connection, read, meta)
             if source is None:
                 return Page(rows=[], next=None)
+            if source.is_view and limit and read.unprocessed is None:
+                return self._view_pages.page(connection, source, read, after, limit)
             return reading.page(connection, source, read, after, limit, markers=markers)
 
     @contextlib.contextmanager
@@ -106,13 +111,15 @@ class SqliteBackend:
         with self._database.snapshot() as connection:
             source, markers = self._sources(connection, read, meta)
             if source is not None:
-                rows = reading.everything(connection, source, read, markers=markers)
-                yield Selection(columns=reading.columns(source, read), rows=rows)
+                query = Query(source, read, markers)
+                table_id = (_namespace(read, meta), read.dataset, read.table)
+                version = versions.version_of(connection, self._catalog, table_id, read)
+                yield Selection(columns=query.columns, rows=query.everything(connection), version=version)
                 return
             unmade = self._catalog.unmade_source((_namespace(read, meta), read.dataset, read.table))
             if unmade is None:
                 raise RpcError(ErrorCode.INVALID_PARAMS, at=("table",))
-            yield Selection(columns=reading.columns(unmade, read), rows=iter(()))
+            yield Selection(columns=Query(unmade, read, None).columns, rows=iter(()))
 
     def objects(self, namespace: str) -> list[NamespaceObject]:
         with self._database.reading() as connection:

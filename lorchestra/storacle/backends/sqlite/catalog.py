@@ -12,13 +12,13 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.backends.sqlite import sources
 from lorchestra.storacle.backends.sqlite.database import let_call_functions
 from lorchestra.storacle.backends.sqlite.declared import AFFINITY, DeclaredLayout
 from lorchestra.storacle.backends.sqlite.layout import Layout, quoted
 from lorchestra.storacle.backends.sqlite.sources import Source
 from lorchestra.storacle.backends.sqlite.undeclared import UndeclaredLayout
-from lorchestra.storacle.params import PRODUCTION
 from lorchestra.storacle.tables import OWN_TABLES, Table, Type, by_name
 
 TableId = tuple[str, str, str]
@@ -72,11 +72,7 @@ class Catalog:
         if known is not None:
             return known
         entry = self.entry(connection, table_id)
-        if entry is None or entry.kind is not Kind.TABLE:
-            return None
-        layout = self._layout(table_id, entry.physical, tuple(entry.about["key_columns"]))
-        self._known[connection][table_id] = layout
-        return layout
+        return None if entry is None else self._found(connection, table_id, entry)
 
     def source(self, connection: sqlite3.Connection, table_id: TableId) -> Source | None:
         """What can be read under a name, storacle's own tables among it."""
@@ -90,10 +86,11 @@ class Catalog:
                 key_columns=own.key_columns,
                 namespace=namespace,
             )
-        layout = self.find(connection, table_id)
+        known = self._known[connection].get(table_id)
+        entry = self.entry(connection, table_id) if known is None else None
+        layout = known if entry is None else self._found(connection, table_id, entry)
         if layout is not None:
             return _source(layout)
-        entry = self.entry(connection, table_id)
         if entry is None:
             return None
         types = {name: Type(kind) if kind else None for name, kind in entry.about["columns"].items()}
@@ -103,6 +100,13 @@ class Catalog:
         taken = {name.lower() for name in types}
         key = tuple(name for name in _ROW_NUMBERS if name not in taken)[:1]
         return Source(physical=entry.physical, columns=types, key=key)
+
+    def _found(self, connection: sqlite3.Connection, table_id: TableId, entry: Entry) -> Layout | None:
+        if entry.kind is not Kind.TABLE:
+            return None
+        layout = self._layout(table_id, entry.physical, tuple(entry.about["key_columns"]))
+        self._known[connection][table_id] = layout
+        return layout
 
     def declared(self, table_id: TableId) -> Table | None:
         return self._declared.get(table_id[1:])

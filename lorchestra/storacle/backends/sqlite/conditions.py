@@ -12,9 +12,9 @@ import orjson
 from lorchestra.errors import Path
 from lorchestra.storacle.backends.moments import timestamp
 from lorchestra.storacle.backends.sqlite.layout import SqlValue
-from lorchestra.storacle.backends.sqlite.sources import BOOL, Expression, Source
+from lorchestra.storacle.backends.sqlite.sources import Expression, Source
 from lorchestra.storacle.error_codes import ErrorCode
-from lorchestra.storacle.plain_values import kind_of
+from lorchestra.storacle.plain_values import Kind, kind_of
 from lorchestra.storacle.read_spec import Comparison, Condition, Where
 from lorchestra.storacle.service import RpcError
 from lorchestra.storacle.tables import Type
@@ -71,7 +71,7 @@ def _add(made: Clause, expression: Expression, condition: Condition, at: Path) -
 
 
 def _add_choice(made: Clause, expression: Expression, choices: tuple[Any, ...], at: Path) -> None:
-    by_kind: dict[int | None, list[SqlValue]] = {}
+    by_kind: dict[Kind | None, list[SqlValue]] = {}
     for choice in choices:
         kind = kind_of(choice)
         if expression.kind is None or kind == expression.kind:
@@ -105,11 +105,11 @@ def _add_comparison(made: Clause, expression: Expression, comparison: Comparison
         made.add(f"({test}{compared})" if test else compared, *test_values, *expression.values, operand)
 
 
-def _is_of(expression: Expression, kind: int | None) -> tuple[str, tuple[SqlValue, ...]]:
+def _is_of(expression: Expression, kind: Kind | None) -> tuple[str, tuple[SqlValue, ...]]:
     """A condition and an AND, where only the row can tell of which kind its value is."""
     if expression.kind is not None or kind is None:
         return "", ()
-    if kind == BOOL and expression.json is None:
+    if kind is Kind.BOOL and expression.json is None:
         # Without a type, what was true is 1 by now.
         return "", ()
     test, values = expression.is_kind(kind)
@@ -119,7 +119,7 @@ def _is_of(expression: Expression, kind: int | None) -> tuple[str, tuple[SqlValu
 def _is_plain(expression: Expression) -> tuple[str, tuple[SqlValue, ...]]:
     if expression.json is None:
         return f"{expression.sql} IS NOT NULL", expression.values
-    tests = [expression.is_kind(kind) for kind in range(3)]
+    tests = [expression.is_kind(kind) for kind in Kind]
     return f"({' OR '.join(test for test, _ in tests)})", tuple(value for _, values in tests for value in values)
 
 

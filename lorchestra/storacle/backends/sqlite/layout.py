@@ -6,9 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-OP = "_op"
-"""The column that holds the tag of the op that wrote the row last."""
-
 SqlValue: TypeAlias = str | int | float | bytes | None
 Key: TypeAlias = tuple[SqlValue, ...]
 
@@ -18,13 +15,12 @@ class Written(NamedTuple):
 
     key: Key
     says: Any
+    shape: Any = None
+    """What its layout knows of all rows with the same columns."""
 
 
-class Change(NamedTuple):
-    """One statement and the values of one row for it; rows with the same statement are written together."""
-
-    sql: str
-    values: tuple[SqlValue, ...]
+Change: TypeAlias = tuple[str, tuple[SqlValue, ...]]
+"""A statement, and the values of one row for it; rows with the same statement are written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +47,16 @@ class Layout(Protocol):
     def read_in(self, row: object) -> Written:
         """Raises RpcError (invalid params) for what the table cannot hold, with the place within the row."""
 
-    def wanted(self, rows: Sequence[Written]) -> tuple[str, ...]:
+    def wanted(self, rows: Iterable[Written]) -> tuple[str, ...]:
         """Which columns of the rows that are there already have to be known, to see what changes."""
 
     def insertion(self, row: Written, moment: Moment) -> Change: ...
 
-    def change(self, row: Written, old: Mapping[str, Any], moment: Moment) -> Change | None:
-        """What has to be written over a row that is there; None when the row says nothing new."""
+    def change(self, row: Written, old: Mapping[str, Any], moment: Moment) -> tuple[bool, Change | None]:
+        """Whether the row says something new, and what has to be written over the one that is there, if anything."""
 
     def is_same(self, row: Written, old: Mapping[str, Any]) -> bool:
         """Whether a row that may not change any more says what is there."""
-
-    def touch(self, row: Written, moment: Moment) -> Change | None:
-        """What is written over a row that says nothing new, if anything."""
 
 
 def quoted(name: str) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 
 from lorchestra.errors import Path
+from lorchestra.storacle.backends import outputs
 from lorchestra.storacle.backends.base import Page
+from lorchestra.storacle.backends.outputs import READ
 from lorchestra.storacle.backends.sqlite import conditions
 from lorchestra.storacle.backends.sqlite.conditions import Clause
 from lorchestra.storacle.backends.sqlite.keyset import Ordering
@@ -18,16 +20,15 @@ from lorchestra.storacle.backends.sqlite.sources import Output, Source
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.fields import Field
 from lorchestra.storacle.methods.asserts import AssertUnique
-from lorchestra.storacle.read_spec import CONTENT_HASH, Read, Unprocessed, Where
+from lorchestra.storacle.read_spec import Read, Unprocessed, Where
 from lorchestra.storacle.service import RpcError
-from lorchestra.storacle.tables import Type
+from lorchestra.storacle.tables import CONTENT_HASH, Type
 
 PAGE_BYTES = 4 * 1024 * 1024
 
 _MOST_ROWS = 2**63 - 1
 
-_READ: Path = ("read",)
-_WHERE: Path = (*_READ, "where")
+_WHERE: Path = (*READ, "where")
 
 
 def page(
@@ -39,7 +40,7 @@ def page(
     *,
     markers: Source | None,
 ) -> Page:
-    selection = _Selection(source, read, markers)
+    selection = Query(source, read, markers)
     rows: list[dict[str, Any]] = []
     size = 0
     last = None if after is None else list(after)
@@ -52,27 +53,24 @@ def page(
     return Page(rows=rows, next=None)
 
 
-def everything(
-    connection: sqlite3.Connection, source: Source, read: Read, *, markers: Source | None
-) -> Iterator[dict[str, Any]]:
-    for _, row, _ in _Selection(source, read, markers).rows(connection, None, read.limit):
-        yield row
-
-
-def columns(source: Source, read: Read) -> dict[str, Type | None]:
-    """The names of what a read gives, and their types. Raises RpcError where rows may hold any."""
-    if read.columns is None:
-        if source.holds_texts:
-            raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "columns"))
-        found: dict[str, Type | None] = dict(source.columns)
-    else:
-        for position, field in enumerate(read.columns):
-            if source.output(field) is None:
-                raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "columns", position))
-        found = {field.text: source.type_of(field) for field in read.columns}
-    if read.unprocessed is not None:
-        found[CONTENT_HASH] = Type.STRING
-    return found
+def pages(
+    connection: sqlite3.Connection, source: Source, read: Read, after: Sequence[Any] | None, limit: int
+) -> Iterator[Page]:
+    """A page and those that follow it, until they would take much memory."""
+    rows: list[dict[str, Any]] = []
+    size = total = 0
+    last = None if after is None else list(after)
+    for place, row, length in Query(source, read, None).rows(connection, after, None):
+        if len(rows) >= limit or size >= PAGE_BYTES:
+            yield Page(rows=rows, next=last)
+            total += size
+            if total >= PAGE_BYTES:
+                return
+            rows, size = [], 0
+        last = place
+        size += length
+        rows.append(row)
+    yield Page(rows=rows, next=None)
 
 
 def count(connection: sqlite3.Connection, source: Source, where: Where, at: Path) -> int:
@@ -105,15 +103,26 @@ def count_distinct(connection: sqlite3.Connection, source: Source, asked: Assert
     return found, different
 
 
-class _Selection:
+class Query:
     """One read of one source, as a statement."""
 
     def __init__(self, source: Source, read: Read, markers: Source | None) -> None:
+        """Raises RpcError (invalid params) for fields that are not there."""
         self._source = source
         self._read = read
         self._markers = markers
         self._ordering = Ordering(source, read.order_by)
-        self._outputs = self._chosen()
+        chosen = outputs.chosen(source, read, source.output)
+        self._gives_texts = chosen is None
+        self._outputs = {"row": Output("row", (), orjson.loads)} if chosen is None else chosen
+
+    @property
+    def columns(self) -> dict[str, Type | None]:
+        """The names of what is given, and their types. Raises RpcError where rows may hold any."""
+        return outputs.types(self._source, self._read)
+
+    def everything(self, connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+        return (row for _, row, _ in self.rows(connection, None, self._read.limit))
 
     def rows(
         self, connection: sqlite3.Connection, after: Sequence[Any] | None, limit: int | None
@@ -140,31 +149,13 @@ class _Selection:
             yield place, self._row(given), sum(len(value) for value in given if isinstance(value, str))
 
     def _row(self, values: Sequence[Any]) -> dict[str, Any]:
-        if self._source.holds_texts and self._read.columns is None:
+        if self._gives_texts:
             row: dict[str, Any] = orjson.loads(values[0])
             return row
         return {name: output.read(value) for (name, output), value in zip(self._outputs.items(), values, strict=True)}
 
-    def _chosen(self) -> dict[str, Output]:
-        read, source = self._read, self._source
-        if read.columns is None and source.holds_texts:
-            return {"row": Output("row", (), orjson.loads)}
-        wanted = read.columns or tuple(Field(name, name) for name in source.columns)
-        if read.unprocessed is not None and CONTENT_HASH not in [field.text for field in wanted]:
-            wanted = (*wanted, Field(CONTENT_HASH, CONTENT_HASH))
-        chosen: dict[str, Output] = {}
-        for position, field in enumerate(wanted):
-            output = source.output(field)
-            if output is None:
-                raise RpcError(ErrorCode.INVALID_PARAMS, at=(*_READ, "columns", position))
-            chosen[field.text] = output
-        return chosen
-
     def _leave_out_processed(self, clause: Clause, asked: Unprocessed) -> None:
         """A marker counts when it speaks of what the row says now and, if that is asked, of the code that is asked."""
-        if self._source.key_columns != ("idem_key",) or CONTENT_HASH not in self._source.hidden:
-            # Markers know a row by its idem_key, and its content by the hash that declared tables keep.
-            raise RpcError(ErrorCode.UNSUPPORTED, at=(*_READ, "unprocessed"))
         if self._markers is None:
             return
         physical = quoted(self._source.physical)

@@ -8,24 +8,17 @@ from typing import Any
 
 import orjson
 
-from lorchestra.storacle.backends.sqlite.layout import OP, SqlValue, quoted
+from lorchestra.storacle.backends.sqlite.layout import SqlValue, quoted
 from lorchestra.storacle.fields import Field
-from lorchestra.storacle.read_spec import CONTENT_HASH
-from lorchestra.storacle.tables import Type
+from lorchestra.storacle.plain_values import KINDS, Kind
+from lorchestra.storacle.tables import CONTENT_HASH, OP, Type
 
-# Kinds of plain values, as `plain_values.kind_of` has them.
-BOOL, NUMBER, TEXT = 0, 1, 2
-
-_KINDS: Mapping[Type, int] = {
-    Type.BOOL: BOOL,
-    Type.INT64: NUMBER,
-    Type.FLOAT64: NUMBER,
-    Type.STRING: TEXT,
-    Type.TIMESTAMP: TEXT,
-    Type.DATE: TEXT,
+_JSON_TYPES: Mapping[Kind, str] = {
+    Kind.BOOL: "('true', 'false')",
+    Kind.NUMBER: "('integer', 'real')",
+    Kind.TEXT: "('text')",
 }
-_JSON_TYPES: Mapping[int, str] = {BOOL: "('true', 'false')", NUMBER: "('integer', 'real')", TEXT: "('text')"}
-_STORAGE: Mapping[int, str] = {BOOL: "('integer')", NUMBER: "('integer', 'real')", TEXT: "('text')"}
+_STORAGE: Mapping[Kind, str] = {Kind.BOOL: "('integer')", Kind.NUMBER: "('integer', 'real')", Kind.TEXT: "('text')"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +34,10 @@ class Expression:
     """SQL that gives the JSON text of a path."""
 
     @property
-    def kind(self) -> int | None:
-        return None if self.type is None else _KINDS.get(self.type)
+    def kind(self) -> Kind | None:
+        return None if self.type is None else KINDS.get(self.type)
 
-    def is_kind(self, kind: int) -> tuple[str, tuple[SqlValue, ...]]:
+    def is_kind(self, kind: Kind) -> tuple[str, tuple[SqlValue, ...]]:
         """A condition that holds when the value of the row is of a kind."""
         if self.json is not None:
             return f"json_type({self.document}, ?) IN {_JSON_TYPES[kind]}", (self.json.json_path,)
@@ -81,7 +74,7 @@ class Source:
         return not self.columns
 
     def type_of(self, wanted: Field) -> Type | None:
-        if wanted.path or self.holds_texts:
+        if wanted.path or (self.holds_texts and wanted.column not in self.hidden):
             return Type.JSON
         return self._type(wanted.column)
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from lorchestra.json_value import canonical_bytes
 from lorchestra.storacle.backends import keys
-from lorchestra.storacle.backends.sqlite.layout import OP, Change, Key, Moment, Written
+from lorchestra.storacle.backends.sqlite.layout import Change, Key, Moment, Written
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.params import is_identifier
 from lorchestra.storacle.plain_values import kind_of
-from lorchestra.storacle.read_spec import CONTENT_HASH
 from lorchestra.storacle.service import RpcError
-
-# What reads call the columns that storacle adds.
-_RESERVED = frozenset({OP, CONTENT_HASH})
+from lorchestra.storacle.tables import OP, RESERVED
 
 
 class UndeclaredLayout:
@@ -57,30 +54,27 @@ class UndeclaredLayout:
         encoded = keys.encode(values)
         return None if encoded is None else (encoded,)
 
-    def wanted(self, rows: Sequence[Written]) -> tuple[str, ...]:
+    def wanted(self, rows: Iterable[Written]) -> tuple[str, ...]:
         return ("row",)
 
     def insertion(self, row: Written, moment: Moment) -> Change:
-        return Change(self._insert, (*row.key, row.says, moment.tag))
+        return self._insert, (*row.key, row.says, moment.tag)
 
-    def change(self, row: Written, old: Mapping[str, Any], moment: Moment) -> Change | None:
+    def change(self, row: Written, old: Mapping[str, Any], moment: Moment) -> tuple[bool, Change | None]:
         before = old["row"]
         if before == row.says:
-            return None
+            return False, None
         merged = canonical_bytes({**orjson.loads(before), **orjson.loads(row.says)}).decode()
-        return None if merged == before else Change(self._update, (merged, moment.tag, *row.key))
+        return (False, None) if merged == before else (True, (self._update, (merged, moment.tag, *row.key)))
 
     def is_same(self, row: Written, old: Mapping[str, Any]) -> bool:
         return bool(old["row"] == row.says)
-
-    def touch(self, row: Written, moment: Moment) -> Change | None:
-        return None
 
     def _has_columns_of(self, row: Mapping[Any, Any]) -> bool:
         """Whether the names in the row can be column names."""
         if not self._columns.issuperset(row):
             new = [name for name in row if name not in self._columns]
-            if not all(is_identifier(name) and name not in _RESERVED for name in new):
+            if not all(is_identifier(name) and name not in RESERVED for name in new):
                 return False
             self._columns.update(new)
         return True

@@ -3,49 +3,61 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import Any, TypeVar
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from lorchestra.errors import Path
 from lorchestra.storacle.backends.base import Counts
-from lorchestra.storacle.backends.sqlite.layout import Change, Key, Layout, Moment, Written, listed, matches, quoted
+from lorchestra.storacle.backends.sqlite.layout import (
+    Change,
+    Key,
+    Layout,
+    Moment,
+    SqlValue,
+    Written,
+    listed,
+    matches,
+    quoted,
+)
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.service import RpcError
 
 T = TypeVar("T")
+_Changes: TypeAlias = defaultdict[str, list[tuple[SqlValue, ...]]]
 
-_CHUNK = 500
+_CHUNK = 128
 # How many keys are looked up by one statement: few sizes, so that SQLite knows the statements already.
-_SIZES = (1, 16, 128, _CHUNK)
+_SIZES = (1, 16, _CHUNK)
 
 
 def upsert(connection: sqlite3.Connection, layout: Layout, rows: Sequence[Any], at: Path, moment: Moment) -> Counts:
     counts = {"inserted": 0, "updated": 0, "unchanged": 0}
-    for chunk in _chunks(layout, rows, at):
-        changes = []
-        for _, row, old in _with_old(connection, layout, chunk):
+    for _, chunk in _chunks(layout, rows, at):
+        changes: _Changes = defaultdict(list)
+        for row, old in _with_old(connection, layout, chunk):
+            change: Change | None
             if old is None:
                 counts["inserted"] += 1
-                changes.append(layout.insertion(row, moment))
-                continue
-            change = layout.change(row, old, moment)
-            counts["unchanged" if change is None else "updated"] += 1
-            change = change or layout.touch(row, moment)
+                change = layout.insertion(row, moment)
+            else:
+                says_new, change = layout.change(row, old, moment)
+                counts["updated" if says_new else "unchanged"] += 1
             if change is not None:
-                changes.append(change)
+                changes[change[0]].append(change[1])
         _write(connection, changes)
     return counts
 
 
 def append(connection: sqlite3.Connection, layout: Layout, rows: Sequence[Any], at: Path, moment: Moment) -> Counts:
     counts = {"inserted": 0, "unchanged": 0}
-    for chunk in _chunks(layout, rows, at):
-        changes = []
-        for index, row, old in _with_old(connection, layout, chunk):
+    for start, chunk in _chunks(layout, rows, at):
+        changes: _Changes = defaultdict(list)
+        for index, (row, old) in enumerate(_with_old(connection, layout, chunk), start):
             if old is None:
                 counts["inserted"] += 1
-                changes.append(layout.insertion(row, moment))
+                sql, values = layout.insertion(row, moment)
+                changes[sql].append(values)
             elif layout.is_same(row, old):
                 counts["unchanged"] += 1
             else:
@@ -61,27 +73,27 @@ def delete(connection: sqlite3.Connection, layout: Layout, rows: Sequence[Any], 
     return {"deleted": deleted, "absent": len(keys) - deleted}
 
 
-def _chunks(layout: Layout, rows: Sequence[Any], at: Path) -> Iterator[dict[Key, tuple[int, Written]]]:
-    """Rows by their keys, with their positions; of two rows with one key, the second comes in a later chunk."""
-    chunk: dict[Key, tuple[int, Written]] = {}
+def _chunks(layout: Layout, rows: Sequence[Any], at: Path) -> Iterator[tuple[int, dict[Key, Written]]]:
+    """The position of the first row, and rows by their keys; of two with one key, the second is in a later chunk."""
+    chunk: dict[Key, Written] = {}
     for index, value in enumerate(rows):
         try:
             row = layout.read_in(value)
         except RpcError as error:
             raise RpcError(error.code, at=(*at, index, *error.at)) from None
         if row.key in chunk or len(chunk) >= _CHUNK:
-            yield chunk
+            yield index - len(chunk), chunk
             chunk = {}
-        chunk[row.key] = (index, row)
+        chunk[row.key] = row
     if chunk:
-        yield chunk
+        yield len(rows) - len(chunk), chunk
 
 
 def _with_old(
-    connection: sqlite3.Connection, layout: Layout, chunk: Mapping[Key, tuple[int, Written]]
-) -> Iterator[tuple[int, Written, Mapping[str, Any] | None]]:
+    connection: sqlite3.Connection, layout: Layout, chunk: Mapping[Key, Written]
+) -> Iterator[tuple[Written, Mapping[str, Any] | None]]:
     """Each row, and what is there under its key."""
-    columns = layout.wanted([row for _, row in chunk.values()])
+    columns = layout.wanted(chunk.values())
     keys = list(chunk)
     size = next(size for size in _SIZES if size >= len(keys))
     width = len(layout.key_names)
@@ -94,8 +106,8 @@ def _with_old(
         row[:width]: dict(zip(columns, row[width:], strict=True))
         for row in connection.execute(sql, [value for key in padded for value in key])
     }
-    for key, (index, row) in chunk.items():
-        yield index, row, found.get(key)
+    for key, row in chunk.items():
+        yield row, found.get(key)
 
 
 def _placed(read: Callable[[object], T], row: object, at: Path, index: int) -> T:
@@ -105,10 +117,6 @@ def _placed(read: Callable[[object], T], row: object, at: Path, index: int) -> T
         raise RpcError(error.code, at=(*at, index, *error.at)) from None
 
 
-def _write(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
-    for sql, group in groupby(sorted(changes, key=_statement), key=_statement):
-        connection.executemany(sql, [change.values for change in group])
-
-
-def _statement(change: Change) -> str:
-    return change.sql
+def _write(connection: sqlite3.Connection, changes: _Changes) -> None:
+    for sql, values in changes.items():
+        connection.executemany(sql, values)

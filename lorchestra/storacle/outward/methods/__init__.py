@@ -20,7 +20,8 @@ def outward_methods(
     roots: Roots, clock: Clock, sheets_access: SheetsAccess | None = None
 ) -> Mapping[str, OutwardMethod]:
     """Without access to Google Sheets, spreadsheets are not among them."""
-    methods: dict[str, OutwardMethod] = {"file.write": FileMethod(roots, clock), "sqlite.sync": CopyMethod(roots)}
+    files = FileMethod(roots, clock)
+    methods: dict[str, OutwardMethod] = {"file.write": files, "file.prune": files, "sqlite.sync": CopyMethod(roots)}
     if sheets_access is not None:
         methods["sheets.write_table"] = SheetMethod(sheets_access)
     return methods

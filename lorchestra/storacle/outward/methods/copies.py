@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from lorchestra.errors import Path
+from lorchestra.json_value import sha256
 from lorchestra.storacle.backends.base import Counts, NamespaceObject
 from lorchestra.storacle.outward.base import Reach
 from lorchestra.storacle.outward.roots import Roots
@@ -24,7 +25,12 @@ class CopyMethod:
     def carry_out(self, params: SqliteSync, reach: Reach, at: Path) -> Counts:
         with selected(params.read, reach, at) as selection:
             table = params.table_of(selection.columns, at)
-            return self._writer.sync(params, table, selection.rows, namespace=reach.namespace, at=at)
+            version = None
+            if selection.version is not None:
+                # What is read of the source, and what becomes of a value, makes the rows as well.
+                columns = [[column.name, column.type.value] for column in table.columns]
+                version = sha256([selection.version, repr(params.read), columns])
+            return self._writer.sync(params, table, selection.rows, namespace=reach.namespace, at=at, version=version)
 
     def makes(self, params: SqliteSync, namespace: str, at: Path) -> NamespaceObject:
         file = self._roots.name_of(params, namespace=namespace, at=at)

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from lorchestra.errors import Path
+from lorchestra.schemas.envelope import PRODUCTION
 from lorchestra.storacle.backends.base import Counts, NamespaceObject
 from lorchestra.storacle.error_codes import ErrorCode
 from lorchestra.storacle.outward.base import Reach
-from lorchestra.storacle.outward.roots import PROD
 from lorchestra.storacle.outward.sheets import SheetsWriter, SheetsWriteTable, smoke_prefix
 from lorchestra.storacle.outward.sheets_removal import remove_sheet
 from lorchestra.storacle.outward.source import selected
@@ -41,6 +41,6 @@ class SheetMethod:
 
     def remove(self, made: NamespaceObject, namespace: str) -> None:
         spreadsheet_id, _, title = made.name.partition("/")
-        if namespace == PROD or not title.startswith(smoke_prefix(namespace)):
+        if namespace == PRODUCTION or not title.startswith(smoke_prefix(namespace)):
             raise RpcError(ErrorCode.FORBIDDEN)
         remove_sheet(self._access, spreadsheet_id, title)

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 from lorchestra.errors import Path
@@ -46,8 +47,14 @@ class SqliteWriter:
         *,
         namespace: str,
         at: Path = (),
+        version: str | None = None,
     ) -> dict[str, int]:
-        """Each row is a mapping of column names to values; of JSON columns, to JSON values and not to their text."""
+        """Each row is a mapping of column names to values; of JSON columns, to JSON values and not to their text.
+
+        Rows of a version that the table was made of are not asked for, as long as the table is as it was made.
+        """
+        if version is not None and (count := self._current(target, table, version, namespace, at)) is not None:
+            return {"written": 0, "unchanged": count}
         # Refused before any row is read.
         with self._roots.open(target, namespace=namespace, at=at), refusals((*at, "path")):
             connection = opening.connect(self._patience_s)
@@ -57,8 +64,24 @@ class SqliteWriter:
                 with self._opening:
                     opening.make(place)
                     opening.attach(connection, place)
-                is_written = _replace(connection, place, table, count, digest, at)
+                is_written = _replace(connection, place, table, _Made(count, digest, version), at)
         return {"written": count if is_written else 0, "unchanged": 0 if is_written else count}
+
+    def _current(self, target: Target, table: CopyTable, version: str, namespace: str, at: Path) -> int | None:
+        """How many rows the table has, if it holds those of the version and nobody changed it since."""
+        place_of = self._roots.open(target, namespace=namespace, at=at)
+        with place_of as place, refusals((*at, "path")), closing(opening.connect(self._patience_s)) as connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            with self._opening:
+                if not removal.attach(connection, place):
+                    return None
+            with transaction(connection, kind="DEFERRED"):
+                if notes.version(connection, table.name) != version:
+                    return None
+                if _definition(connection, table.name, at) != table.definition:
+                    return None
+                count, digest = _digest(connection, table, f'target."{table.name}"')
+                return count if digest == notes.found(connection).get(table.name) else None
 
     def drop(self, place: Place, table: str) -> None:
         """Take away a table that was copied there, if it is there, and the file once nothing is left in it."""
@@ -82,29 +105,50 @@ def _stage(
         connection.execute("BEGIN")
     with refusals((*at, "path"), constraint=lambda: encoder.place):
         connection.executemany(insert, encoder.encode(rows))
-    digest = hashlib.sha256(canonical_bytes([table.content]))
     with refusals((*at, "path")):
         connection.execute("COMMIT")
-        query = f"SELECT {quoted(table.names)} FROM main.staged ORDER BY {quoted(table.key_columns)}"
-        for row in connection.execute(query):
+        return _digest(connection, table, "main.staged")
+
+
+def _digest(connection: sqlite3.Connection, table: CopyTable, rows: str) -> tuple[int, str]:
+    """Of rows in the order of their key, with their number."""
+    digest = hashlib.sha256(canonical_bytes([table.content]))
+    count = 0
+    for row in connection.execute(f"SELECT {quoted(table.names)} FROM {rows} ORDER BY {quoted(table.key_columns)}"):
+        try:
             digest.update(canonical_bytes(row))
-    return encoder.position + 1, digest.hexdigest()
+        except TypeError:
+            # Bytes, or half a character: nothing that was written here.
+            digest.update(b"\0")
+        count += 1
+    return count, digest.hexdigest()
 
 
-def _replace(connection: sqlite3.Connection, place: Place, table: CopyTable, count: int, digest: str, at: Path) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What the table is to hold: how many rows, their digest, and the version of their source."""
+
+    count: int
+    digest: str
+    version: str | None
+
+
+def _replace(connection: sqlite3.Connection, place: Place, table: CopyTable, made: _Made, at: Path) -> bool:
     """Whether the table had to be written."""
     side = opening.prepare(connection)
     try:
         with transaction(connection):
             is_same = _definition(connection, table.name, at) == table.definition
-            if is_same and _has(connection, table.name, count, digest):
+            has_rows = is_same and _has(connection, table, made.count, made.digest)
+            if has_rows and made.version in (None, notes.version(connection, table.name)):
                 return False
-            notes.put(connection, table.name, digest)
+            notes.put(connection, table.name, made.digest, made.version)
             # The first write has opened it, and nothing of the table is in it yet.
             opening.opened(place.folder, place.name + side)
-            _write(connection, table, is_same=is_same)
+            if not has_rows:
+                _write(connection, table, is_same=is_same)
             connection.execute("COMMIT")
-        return True
+        return not has_rows
     finally:
         if side == "-journal":
             opening.remove_journal(connection, place)
@@ -135,9 +179,13 @@ def _definition(connection: sqlite3.Connection, table: str, at: Path) -> str | N
     return str(sql)
 
 
-def _has(connection: sqlite3.Connection, table: str, count: int, digest: str) -> bool:
-    """The count notices most of what others do to the table; the digest knows only what was written here."""
-    if notes.found(connection).get(table) != digest:
+def _has(connection: sqlite3.Connection, table: CopyTable, count: int, digest: str) -> bool:
+    """The digest knows what was written here; the rows themselves, what others did to them since."""
+    if notes.found(connection).get(table.name) != digest:
         return False
-    counted = connection.execute(f'SELECT count(*) FROM target."{table}"')
-    return bool(counted.fetchone() == (count,))
+    counted = connection.execute(f'SELECT count(*) FROM target."{table.name}"')
+    if counted.fetchone() != (count,):
+        return False
+    is_same = " AND ".join(f'staged."{name}" IS there."{name}"' for name in table.names)
+    same = connection.execute(f'SELECT count(*) FROM main.staged JOIN target."{table.name}" AS there ON {is_same}')
+    return bool(same.fetchone() == (count,))
