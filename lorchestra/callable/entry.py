@@ -26,15 +26,12 @@ _SHAPE = "a callable is a module with `execute(params)` or `execute(params, cont
 class LoadedCallable:
     name: str
     takes_context: bool
+    wants_context: bool
+    """Whether a context is of use: to the function, or to fetch what the callable declares."""
     _execute: Callable[..., object]
     _reads: Callable[[Params], Mapping[str, Any] | None] | None = None
     _resources: Callable[[Params], Mapping[str, str]] | None = None
     _connections: Callable[[Params], Collection[str]] | None = None
-
-    @property
-    def wants_context(self) -> bool:
-        """Whether a context is of use: to the function, or to fetch what the callable declares."""
-        return self.takes_context or self._resources is not None or self._reads is not None
 
     @property
     def wants_connections(self) -> bool:
@@ -130,12 +127,15 @@ def _of_target(name: str, target: object) -> LoadedCallable:
         raise BrokenCallable(name, found=found, expected=_SHAPE)
     if inspect.iscoroutinefunction(execute):
         raise BrokenCallable(name, found="is an async function", expected="a plain function")
+    takes_context = _takes_context(name, execute)
+    reads, resources = _declaration(name, target, "reads"), _declaration(name, target, "resources")
     return LoadedCallable(
         name=name,
-        takes_context=_takes_context(name, execute),
+        takes_context=takes_context,
+        wants_context=takes_context or reads is not None or resources is not None,
         _execute=execute,
-        _reads=_declaration(name, target, "reads"),
-        _resources=_declaration(name, target, "resources"),
+        _reads=reads,
+        _resources=resources,
         _connections=_declaration(name, target, "connections"),
     )
 

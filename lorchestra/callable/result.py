@@ -40,12 +40,12 @@ class CallableResult:
     @classmethod
     def of(cls, value: object) -> CallableResult:
         """A result from what a callable returned: a CallableResult, or a mapping with its fields."""
-        if isinstance(value, CallableResult):
-            return value
         if isinstance(value, (dict, Mapping)):
             if not value.keys() <= _FIELDS:
                 raise PermanentError(f"a callable's result has other keys than {', '.join(sorted(_FIELDS))}")
             return cls(**value)
+        if isinstance(value, CallableResult):
+            return value
         raise PermanentError(f"a callable returned a {plain_name(value)}; a CallableResult or a mapping is expected")
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from lorchestra.compiler.outputs import SHAPES
 from lorchestra.schemas import JobInstance, JobStepInstance, Op
@@ -59,8 +60,7 @@ class Segment:
         return self.steps[self.steps.index(step_id) + 1 :]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
+class _Step(NamedTuple):
     step_id: str
     op: Op
     stream: tuple[str, str] | None
@@ -85,7 +85,7 @@ def plan_segments(instance: JobInstance) -> SegmentPlan:
             consumers[step.stream[1]] = consumers.get(step.stream[1], 0) + 1
     chains: list[list[_Step]] = []
     for step in steps:
-        if chains and _may_join(chains[-1], step, consumers):
+        if step.stream is not None and chains and _may_join(chains[-1], step, step.stream[1], consumers):
             chains[-1].append(step)
         else:
             chains.append([step])
@@ -98,7 +98,7 @@ def plan_segments(instance: JobInstance) -> SegmentPlan:
 
 def _analyse(step: JobStepInstance) -> _Step:
     if not step.run_refs:
-        return _Step(step_id=step.step_id, op=step.op, stream=None, names_values_of=_NOTHING)
+        return _Step(step.step_id, step.op, None, _NOTHING)
     stream = None
     named = set()
     takes = SHAPES[step.op].takes
@@ -108,27 +108,28 @@ def _analyse(step: JobStepInstance) -> _Step:
             stream = (takes.name, ref.step)
         else:
             named.add(ref.step)
-    return _Step(step_id=step.step_id, op=step.op, stream=stream, names_values_of=frozenset(named))
+    return _Step(step.step_id, step.op, stream, frozenset(named))
 
 
 def _in_order(steps: Sequence[_Step]) -> list[_Step]:
     """As defined, but each plan.build right before the step that submits its plan."""
-    submitted = {step.stream[1] for step in steps if step.op is Op.STORACLE_SUBMIT and step.stream}
+    submitted = {step.step_id: step.stream[1] for step in steps if step.stream and step.op is Op.STORACLE_SUBMIT}
+    if not submitted:
+        return list(steps)
     by_id = {step.step_id: step for step in steps}
+    plans = frozenset(submitted.values())
     ordered = []
     for step in steps:
-        if step.op is Op.STORACLE_SUBMIT and step.stream:
-            ordered.append(by_id[step.stream[1]])
-        if step.step_id not in submitted:
+        if step.step_id in submitted:
+            ordered.append(by_id[submitted[step.step_id]])
+        if step.step_id not in plans:
             ordered.append(step)
     return ordered
 
 
-def _may_join(chain: Sequence[_Step], step: _Step, consumers: Mapping[str, int]) -> bool:
-    producer = chain[-1].step_id
+def _may_join(chain: Sequence[_Step], step: _Step, producer: str, consumers: Mapping[str, int]) -> bool:
     return (
-        step.stream is not None
-        and step.stream[1] == producer
+        producer == chain[-1].step_id
         and consumers[producer] == 1
         and step.names_values_of.isdisjoint(member.step_id for member in chain)
     )

@@ -36,7 +36,11 @@ class DemoProject:
         """Make the folders, and a refresh token for each account, which are given back by account."""
         tokens = {account: secrets.token_urlsafe() for account in ACCOUNTS}
         for name in (_SECRETS, COPIES, VAULT):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            try:
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                raise ConfigurationError(f"{self.folder / name} cannot be made: {reason}") from error
         self._write(".gitignore", "*\n")
         self._write(f"{_SECRETS}/client", secrets.token_urlsafe())
         for account, token in tokens.items():

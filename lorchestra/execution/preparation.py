@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from lorchestra.clock import Clock
 from lorchestra.compiler.outputs import SHAPES
@@ -39,8 +39,7 @@ class Prepared:
     failure: tuple[str, PermanentError] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """What a step is asked to do, and all of its manifest but when that was written."""
 
     params: Mapping[str, Any]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from lorchestra import code_names
 from lorchestra.errors import LorchestraError
@@ -28,8 +27,7 @@ class StepRaised(LorchestraError):
         self.error = error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(NamedTuple):
     """`idle_s`: how long a step may go without progress. `total_s`: how long all its tries may take together."""
 
     idle_s: float

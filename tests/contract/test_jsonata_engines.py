@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -121,6 +122,12 @@ def test_each_thread_compiles_its_own(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert found == [61.5, 61.5]
+
+
+def test_engine_leaves_the_depth_of_the_process_as_it_was(engine: Engine) -> None:
+    assert sys.getrecursionlimit() < 10_000
+    with pytest.raises(TransformFailed):
+        engine.compile("(" * 20_000 + "1", {}, 5.0)
 
 
 def test_fastest_engine_is_taken_when_none_is_named() -> None:

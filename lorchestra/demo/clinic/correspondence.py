@@ -52,7 +52,11 @@ def _late(account: str, day: int, random: Random) -> Message:
     """A mail that was on its way over night: it has the time of the day before."""
     at = moment(day - 1, random) + timedelta(hours=10)
     headers = common_headers(
-        sender="nightly@partner.example", to=account, subject="Report", at=at, message_id=f"late-{day}"
+        sender="nightly@partner.example",
+        to=account,
+        subject="Report",
+        at=at,
+        message_id=_mail_id(account, str(day), "late"),
     )
     return message(account, f"{day}/late", at=at, headers=headers, body=text("The report of yesterday."))
 
@@ -83,7 +87,7 @@ def _from_client(account: str, number: str, at: datetime, person: Person, random
         to=address("Clinic", account),
         subject=random.choice(_SUBJECTS),
         at=at,
-        message_id=f"{number}-client".replace("/", "-"),
+        message_id=_mail_id(account, number, "client"),
     )
     return headers, text(_body(random)), ("INBOX", *(["UNREAD"] if random.random() < 0.3 else [])), None
 
@@ -94,7 +98,7 @@ def _reply(account: str, number: str, at: datetime, person: Person, random: Rand
         to=address(person.name, person.email),
         subject=f"Re: {random.choice(_SUBJECTS)}",
         at=at,
-        message_id=f"{number}-reply".replace("/", "-"),
+        message_id=_mail_id(account, number, "reply"),
         In_Reply_To="<earlier-2@mail.example>",
         References="<earlier-1@mail.example> <earlier-2@mail.example>",
     )
@@ -120,7 +124,7 @@ def _newsletter(account: str, number: str, at: datetime, person: Person, random:
         to="undisclosed-recipients:;",
         subject="This week",
         at=at,
-        message_id=f"{number}-news".replace("/", "-"),
+        message_id=_mail_id(account, number, "news"),
     )
     return headers, text("<h1>News</h1><p>Nothing new.</p>", kind="html"), ("INBOX", "CATEGORY_PROMOTIONS"), None
 
@@ -131,7 +135,7 @@ def _to_group(account: str, number: str, at: datetime, person: Person, random: R
         to=f"Team: {address('Front desk', ACCOUNTS[0])}, {ACCOUNTS[1]};",
         subject="Who is in tomorrow?",
         at=at,
-        message_id=f"{number}-team".replace("/", "-"),
+        message_id=_mail_id(account, number, "team"),
     )
     return headers, text(_body(random)), ("INBOX",), None
 
@@ -157,6 +161,10 @@ def _malformed(account: str, number: str, at: datetime, random: Random) -> Messa
     whole = message(account, number, at=at, headers={"From": _STAFF}, body=text("?"))
     without = {name: value for name, value in whole.items() if name != "payload"}
     return random.choice((without, {**whole, "payload": {"headers": "none"}}, {**whole, "labelIds": "INBOX"}))
+
+
+def _mail_id(account: str, number: str, kind: str) -> str:
+    return f"{account.partition('@')[0]}-{number}-{kind}".replace("/", ".")
 
 
 def _body(random: Random) -> str:

@@ -52,6 +52,8 @@ class InterpretedEngine:
             expression = Jsonata(source)
         except JException as error:
             raise TransformFailed.by_code(error.error) from None
+        except RecursionError:
+            raise TransformFailed(DEPTH_LIMIT) from None
         for name, function in functions.items():
             expression.register_lambda(name, _guarded(function))
         return InterpretedExpression(expression, limit_s)

@@ -20,8 +20,8 @@ from lorchestra.items import Item
 
 SCOPES = ("https://www.googleapis.com/auth/forms.responses.readonly",)
 
-# Ten times as many could be asked for, and would have to be held.
-_PAGE = 500
+# Fifty times as many could be asked for, and would have to be held.
+_PAGE = 100
 
 
 def items(connection: GoogleForms, given: Given, exchange: Exchange) -> Iterator[Item]:

@@ -24,7 +24,9 @@ from lorchestra.storacle.read_spec import Read, Unprocessed, Where
 from lorchestra.storacle.service import RpcError
 from lorchestra.storacle.tables import CONTENT_HASH, Type
 
-PAGE_BYTES = 4 * 1024 * 1024
+PAGE_BYTES = 1024 * 1024
+AHEAD_BYTES = 4 * PAGE_BYTES
+"""Of a page and those that follow it."""
 
 _MOST_ROWS = 2**63 - 1
 
@@ -64,7 +66,7 @@ def pages(
         if len(rows) >= limit or size >= PAGE_BYTES:
             yield Page(rows=rows, next=last)
             total += size
-            if total >= PAGE_BYTES:
+            if total >= AHEAD_BYTES:
                 return
             rows, size = [], 0
         last = place
