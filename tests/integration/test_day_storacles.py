@@ -59,6 +59,7 @@ def test_a_day_and_the_next_come_to_the_same_whoever_keeps_the_data(
     assert _days(tmp_path / "there", monkeypatch, storacle, first, second) == here
 
 
+@pytest.mark.prove
 def test_a_few_records_come_to_the_same_in_bigquery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One mailbox and one form, all the way."""
     held = small(mails=5, clients=4)

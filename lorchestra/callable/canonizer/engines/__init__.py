@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -16,11 +15,8 @@ def find(name: EngineName | None = None) -> Engine:
     """The engine of this name, or the fastest that is installed. Raises ConfigurationError when there is none."""
     for one in EngineName if name is None else (name,):
         if find_spec(one.module) is not None:
-            depth = sys.getrecursionlimit()
             # Imported here because either may be missing, and one is enough.
             engine: Engine = import_module(f"{__name__}.{one.module}_engine").ENGINE
-            # One of them sets it for the whole process when it is imported.
-            sys.setrecursionlimit(depth)
             return engine
     packages = name or " or ".join(EngineName)
     raise ConfigurationError(f"no engine for JSONata is installed; install {packages}")

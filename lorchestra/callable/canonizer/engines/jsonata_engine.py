@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
-
-from jsonata.jexception import JException  # type: ignore[import-untyped]  # it comes without types
-from jsonata.jsonata import Jsonata  # type: ignore[import-untyped]
-from jsonata.utils import Utils  # type: ignore[import-untyped]
 
 from lorchestra.callable.canonizer.engines.base import (
     DEPTH_LIMIT,
@@ -17,6 +15,21 @@ from lorchestra.callable.canonizer.engines.base import (
     Functions,
     TransformFailed,
 )
+
+
+def _imported(module: str, name: str) -> Any:
+    """Of the engine's package, which sets how deep the whole process may recurse when it is imported."""
+    depth = sys.getrecursionlimit()
+    try:
+        return getattr(import_module(module), name)
+    finally:
+        sys.setrecursionlimit(depth)
+
+
+# They come without types.
+JException: Any = _imported("jsonata.jexception", "JException")
+Jsonata: Any = _imported("jsonata.jsonata", "Jsonata")
+Utils: Any = _imported("jsonata.utils", "Utils")
 
 
 class InterpretedExpression:
