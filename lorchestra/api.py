@@ -13,9 +13,7 @@ from lorchestra.reporting.observer import Observer
 from lorchestra.result import ExecutionResult
 from lorchestra.schemas import Envelope, JobInstance
 from lorchestra.supervision.cancellation import Cancellation
-from lorchestra.workspace import Given, Workspace
-
-_SERVICES = ("registry", "store", "handlers")
+from lorchestra.workspace import SERVICES, Given, Workspace
 
 
 class Options(TypedDict, total=False):
@@ -77,8 +75,8 @@ def compile(envelope: Mapping[str, Any], *, profile: str | None = None) -> JobIn
 
 def read_envelope(envelope: Mapping[str, Any]) -> tuple[Envelope, Given]:
     """The request, and apart from it the live objects that came with it. Raises EnvelopeError with every mistake."""
-    request = envelopes.read(envelope, services=_SERVICES)
-    return request, Given(**{key: envelope[key] for key in _SERVICES if envelope.get(key) is not None})
+    request = envelopes.read(envelope, services=SERVICES)
+    return request, Given(**{key: envelope[key] for key in SERVICES if envelope.get(key) is not None})
 
 
 def _workspace(request: Envelope, given: Given, **options: Unpack[Options]) -> Workspace:

@@ -26,7 +26,7 @@ from lorchestra.result import ExecutionResult
 from lorchestra.run_store.protocol import RunStore
 from lorchestra.schemas import Envelope, PipelineDef
 from lorchestra.schemas.pipeline import PREFIX, is_pipeline, name_of
-from lorchestra.workspace import Given, Workspace
+from lorchestra.workspace import SERVICES, Given, Workspace
 
 __all__ = [
     "JobOutcome",
@@ -41,9 +41,6 @@ __all__ = [
 Planned: TypeAlias = Callable[[tuple[Leaf, ...]], None]
 """Told, before anything is run, the jobs that will be."""
 Spec: TypeAlias = str | Path | PipelineDef | Mapping[str, Any]
-
-
-_SERVICES = ("registry", "store", "handlers")
 
 
 class PipelineOptions(Options, total=False):
@@ -168,7 +165,7 @@ def _find(spec: Spec) -> tuple[str, GivenPipeline | None]:
 def _open(
     pipeline: GivenPipeline | None, definitions_dir: str | Path | None, **options: Unpack[PipelineOptions]
 ) -> Workspace:
-    services: dict[str, Any] = {name: options.pop(name) for name in _SERVICES if name in options}  # type: ignore[misc]  # its own keys
+    services: dict[str, Any] = {name: options.pop(name) for name in SERVICES if name in options}  # type: ignore[misc]  # its own keys
     folder = Path(definitions_dir) if definitions_dir else None
     return Workspace.open(definitions_dir=folder, given=Given(pipeline=pipeline, **services), **options)
 

@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from lorchestra.storacle.transports.http import HttpTransport
 
 
+SERVICES = ("registry", "store", "handlers")
+"""The live objects that a caller may hand over in place of the project's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """Live objects that a caller passes in place of the workspace's own. They stay the caller's to close."""

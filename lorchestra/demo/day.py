@@ -55,10 +55,9 @@ class Day:
         return {**asdict(self), "folder": str(self.folder), "unchanged": self.is_unchanged}
 
 
-def run(folder: Path, *, day: int, scale: float, args: tuple[str, ...] = (), quiet: bool = False) -> Day:
-    """Run the day in a folder that is empty, or of an earlier demo. `args` are options of `exec pipeline`.
-
-    With `quiet` the pipeline shows nothing on standard output.
+def run(folder: Path, *, day: int, scale: float, quiet: bool = False) -> Day:
+    """Run the day in a folder that is empty, or of an earlier demo. With `quiet` the pipeline shows nothing on standard
+    output.
     """
     project = DemoProject(folder)
     tokens = project.prepare()
@@ -69,7 +68,7 @@ def run(folder: Path, *, day: int, scale: float, args: tuple[str, ...] = (), qui
         before = _look(project, environ, _snapshot)
         begin = time.monotonic()
         exit_code = subprocess.run(
-            [sys.executable, "-m", "lorchestra", "--quiet", "exec", "pipeline", PIPELINE, *args],
+            [sys.executable, "-m", "lorchestra", "--quiet", "exec", "pipeline", PIPELINE],
             cwd=project.folder,
             env=environ,
             stdout=subprocess.DEVNULL if quiet else None,

@@ -40,7 +40,7 @@ class Moved:
 class Snapshot:
     """By table and by folder, what is there and a hash of what it says."""
 
-    groups: Mapping[str, Mapping[str, bytes]]
+    groups: Mapping[str, Mapping[str, str]]
 
     def since(self, earlier: Snapshot) -> dict[str, Moved]:
         return {name: _moved(earlier.groups.get(name, {}), group) for name, group in self.groups.items()}
@@ -51,20 +51,20 @@ def take(read: Read, folders: Mapping[str, Path]) -> Snapshot:
     return Snapshot({**tables, **{name: _files(folder) for name, folder in folders.items()}})
 
 
-def _rows(read: Read, table: str, dataset: str, keys: tuple[str, ...]) -> dict[str, bytes]:
+def _rows(read: Read, table: str, dataset: str, keys: tuple[str, ...]) -> dict[str, str]:
     rows = read({"dataset": dataset, "table": table, "columns": [*keys, CONTENT_HASH]})
-    return {"\n".join(row[key] for key in keys): str(row[CONTENT_HASH]).encode() for row in rows}
+    return {"\n".join(row[key] for key in keys): str(row[CONTENT_HASH]) for row in rows}
 
 
-def _files(folder: Path) -> dict[str, bytes]:
+def _files(folder: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest()
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
 
 
-def _moved(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Moved:
+def _moved(before: Mapping[str, str], after: Mapping[str, str]) -> Moved:
     return Moved(
         total=len(after),
         new=len(after.keys() - before.keys()),
